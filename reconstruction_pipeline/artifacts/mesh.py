@@ -1,0 +1,25 @@
+"""The surface of the scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from reconstruction_pipeline.artifacts.base import Artifact
+
+if TYPE_CHECKING:
+    import trimesh
+
+
+@dataclass(frozen=True)
+class Mesh(Artifact):
+    """`mesh.ply` in the delivered y-down world; `mesh.glb` and `mesh.obj` as their formats expect (glTF: y-up)."""
+
+    KIND: ClassVar[str] = "mesh"
+    REQUIRED: ClassVar[tuple[str, ...]] = ("mesh.ply", "mesh.glb")
+
+    def trimesh(self) -> trimesh.Trimesh:
+        """Vertices, faces and vertex colours of `mesh.ply`."""
+        import trimesh
+
+        return trimesh.load(self.path("mesh.ply"), force="mesh", process=False)
