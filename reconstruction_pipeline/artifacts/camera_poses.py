@@ -19,7 +19,12 @@ class CameraPoses(Artifact):
     """
 
     KIND: ClassVar[str] = "camera_poses"
-    REQUIRED: ClassVar[tuple[str, ...]] = ("images", "sparse/0/cameras.bin", "sparse/0/images.bin", "sparse/0/points3D.bin")
+    REQUIRED: ClassVar[tuple[str, ...]] = (
+        "images",
+        "sparse/0/cameras.bin",
+        "sparse/0/images.bin",
+        "sparse/0/points3D.bin",
+    )
 
     def model(self) -> ColmapModel:
         """Cameras, images and points; read anew at each call."""

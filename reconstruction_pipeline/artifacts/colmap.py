@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,13 @@ import numpy.typing as npt
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact
 
 # id -> (name, number of parameters)
-CAMERA_MODELS = {0: ("SIMPLE_PINHOLE", 3), 1: ("PINHOLE", 4), 2: ("SIMPLE_RADIAL", 4), 3: ("RADIAL", 5), 4: ("OPENCV", 8)}
+CAMERA_MODELS = {
+    0: ("SIMPLE_PINHOLE", 3),
+    1: ("PINHOLE", 4),
+    2: ("SIMPLE_RADIAL", 4),
+    3: ("RADIAL", 5),
+    4: ("OPENCV", 8),
+}
 MODEL_IDS = {name: model_id for model_id, (name, _) in CAMERA_MODELS.items()}
 
 
@@ -112,7 +118,7 @@ def read_model(folder: Path) -> ColmapModel:
     return ColmapModel(cameras, tuple(sorted(images, key=lambda i: i.name)), xyz, rgb, errors, lengths)
 
 
-def _unpack(file: BinaryIO, layout: str) -> tuple:
+def _unpack(file: BinaryIO, layout: str) -> tuple[Any, ...]:
     return struct.unpack("<" + layout, file.read(struct.calcsize("<" + layout)))
 
 
@@ -125,7 +131,7 @@ def _read_cameras(file: BinaryIO) -> dict[int, Camera]:
     return cameras
 
 
-def _read_points(file: BinaryIO) -> tuple:
+def _read_points(file: BinaryIO) -> tuple[Any, ...]:
     data = file.read()
     (count,) = struct.unpack_from("<Q", data)
     ids = np.empty(count, np.int64)
@@ -195,4 +201,6 @@ def write_model(folder: Path, model: ColmapModel) -> None:
         file.write(struct.pack("<Q", len(model.xyz)))
         for row, track in enumerate(tracks):
             file.write(struct.pack("<Q3d3Bd", row + 1, *model.xyz[row], *model.rgb[row], model.errors[row]))
-            file.write(struct.pack("<Q", len(track)) + struct.pack(f"<{2 * len(track)}I", *(v for o in track for v in o)))
+            file.write(
+                struct.pack("<Q", len(track)) + struct.pack(f"<{2 * len(track)}I", *(v for o in track for v in o))
+            )

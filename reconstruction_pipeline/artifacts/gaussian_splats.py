@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float32]
 
 
-class Gaussians(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Gaussians:
     """N Gaussians in the parameterisation of the 3DGS PLY; all float32.
 
     `means` (N, 3) world; `log_scales` (N, 3) natural log of sigma; `quats` (N, 4) wxyz, unit;
@@ -37,12 +38,15 @@ class Gaussians(NamedTuple):
 
     def take(self, index: npt.NDArray[np.intp] | npt.NDArray[np.bool_]) -> Gaussians:
         """A subset or a permutation."""
-        return Gaussians(*(field[index] for field in self))
+        return Gaussians(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
 @dataclass(frozen=True)
 class GaussianSplats(Artifact):
-    """`scene.ply` (3DGS), `training_curve.csv`, `evaluation.csv` (a row per held-out view), `comparisons/` (JPEG pairs)."""
+    """`scene.ply` (3DGS), `training_curve.csv`, `evaluation.csv` (a row per held-out view).
+
+    `comparisons/<image name>.jpg`: the photo and the render of held-out views, side by side.
+    """
 
     KIND: ClassVar[str] = "gaussian_splats"
     REQUIRED: ClassVar[tuple[str, ...]] = ("scene.ply",)

@@ -22,4 +22,4 @@ class Mesh(Artifact):
         """Vertices, faces and vertex colours of `mesh.ply`."""
         import trimesh
 
-        return trimesh.load(self.path("mesh.ply"), force="mesh", process=False)
+        return trimesh.load_mesh(self.path("mesh.ply"), process=False)

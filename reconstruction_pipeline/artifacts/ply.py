@@ -68,9 +68,7 @@ def read_ply(path: Path) -> Gaussians:
         sh[:, 1 : 1 + rest] = stack(*rest_names).reshape(n, 3, rest).transpose(0, 2, 1)
     quats = stack("rot_0", "rot_1", "rot_2", "rot_3")
     quats /= np.maximum(np.linalg.norm(quats, axis=1, keepdims=True), np.float32(1e-12))
-    return Gaussians(
-        stack("x", "y", "z"), stack("scale_0", "scale_1", "scale_2"), quats, stack("opacity")[:, 0], sh
-    )
+    return Gaussians(stack("x", "y", "z"), stack("scale_0", "scale_1", "scale_2"), quats, stack("opacity")[:, 0], sh)
 
 
 def sh_degree_of(gaussians: Gaussians) -> int:

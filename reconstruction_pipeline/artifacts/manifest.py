@@ -1,0 +1,65 @@
+"""What is written beside the files of a stored artifact: everything needed to trust them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reconstruction_pipeline.artifacts.errors import InvalidArtifact
+from reconstruction_pipeline.artifacts.verdict import Verdict
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """Size in bytes and SHA-256 of one file."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One stored version. `inputs` maps asset name to the version it was made from."""
+
+    kind: str
+    schema: int
+    version: str
+    created_at: str
+    metrics: dict[str, Any]
+    verdict: Verdict
+    files: dict[str, FileEntry]
+    inputs: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    code_version: str = ""
+    run_id: str = ""
+
+    def dumps(self) -> str:
+        """As JSON text."""
+        body = asdict(self) | {"verdict": self.verdict.to_json()}
+        return json.dumps(body, indent=1, sort_keys=True, allow_nan=False)
+
+    @classmethod
+    def loads(cls, text: str) -> Manifest:
+        """From JSON text; raises `InvalidArtifact` when it is not a manifest."""
+        try:
+            body = json.loads(text)
+            body["verdict"] = Verdict.from_json(body["verdict"])
+            body["files"] = {name: FileEntry(**entry) for name, entry in body["files"].items()}
+            return cls(**body)
+        except (ValueError, KeyError, TypeError) as error:
+            raise InvalidArtifact(f"a stored manifest is damaged ({error}); run the stage again.") from error
+
+
+def describe_files(folder: Path) -> dict[str, FileEntry]:
+    """Every file below `folder` except the manifest, by relative POSIX path."""
+    entries = {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        entries[path.relative_to(folder).as_posix()] = FileEntry(path.stat().st_size, digest)
+    return entries
