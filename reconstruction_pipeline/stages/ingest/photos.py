@@ -1,0 +1,141 @@
+"""Photo sets: a folder or a zip of JPEG and PNG files, seen the same way and never trusted."""
+
+from __future__ import annotations
+
+import stat
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from PIL import Image
+
+from reconstruction_pipeline.artifacts.errors import InputRejected
+from reconstruction_pipeline.stages.ingest.limits import IngestLimits
+from reconstruction_pipeline.stages.ingest.probe import Probe
+
+READABLE = {".jpg", ".jpeg", ".png"}
+CONVERTIBLE = {".heic", ".heif", ".tif", ".tiff", ".webp", ".dng", ".avif"}
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One candidate: `name` is its relative POSIX path, free of a zip's own top folder; `size` in bytes."""
+
+    name: str
+    size: int
+    member: str
+
+
+class PhotoSet:
+    """Uniform reading of a folder or a zip; use as a context manager."""
+
+    def __init__(self, path: Path, limits: IngestLimits) -> None:
+        self.path = path
+        try:
+            self._zip = None if path.is_dir() else zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise InputRejected(f"{path.name}: the zip file is damaged ({error}); make it again.") from error
+        listed = self._list_zip() if self._zip else self._list_folder()
+        self.others = [p.name for p in listed if PurePosixPath(p.name).suffix.lower() not in READABLE]
+        self.photos = [p for p in listed if PurePosixPath(p.name).suffix.lower() in READABLE]
+        if len(self.photos) > limits.max_photos:
+            raise InputRejected(f"{path.name}: {len(self.photos)} photos are over the limit of {limits.max_photos}.")
+        if sum(p.size for p in self.photos) > limits.max_bytes:
+            raise InputRejected(f"{path.name}: the photos unpack to more than {limits.max_bytes / 1024**3:.0f} GiB.")
+
+    def __enter__(self) -> PhotoSet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._zip:
+            self._zip.close()
+
+    @contextmanager
+    def open(self, photo: Photo) -> Iterator[IO[bytes]]:
+        """The bytes of one photo; never more than its stated size."""
+        if self._zip:
+            with self._zip.open(photo.member) as file:
+                yield file
+        else:
+            with (self.path / photo.member).open("rb") as file:
+                yield file
+
+    def _list_folder(self) -> list[Photo]:
+        found = []
+        for file in sorted(self.path.rglob("*")):
+            relative = file.relative_to(self.path).as_posix()
+            if file.is_file() and not _is_hidden(relative):
+                found.append(Photo(relative, file.stat().st_size, relative))
+        return found
+
+    def _list_zip(self) -> list[Photo]:
+        assert self._zip
+        found = []
+        for info in sorted(self._zip.infolist(), key=lambda i: i.filename):
+            pure = PurePosixPath(info.filename.replace("\\", "/"))
+            link = stat.S_ISLNK(info.external_attr >> 16)
+            if info.is_dir() or link or _is_hidden(info.filename):
+                continue
+            if pure.is_absolute() or ".." in pure.parts or ":" in pure.parts[0]:
+                raise InputRejected(f"{self.path.name}: the zip holds the unsafe path '{info.filename}'; make it again.")
+            found.append(Photo(str(pure), info.file_size, info.filename))
+        tops = {PurePosixPath(p.name).parts[0] for p in found}
+        if len(tops) == 1 and all(len(PurePosixPath(p.name).parts) > 1 for p in found):
+            # The folder that was zipped: the same photos are then the same content, zipped or not.
+            top = tops.pop() + "/"
+            found = [Photo(p.name.removeprefix(top), p.size, p.member) for p in found]
+        return found
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+
+
+def check_photo(photos: PhotoSet, photo: Photo, limits: IngestLimits) -> tuple[str, int, int] | None:
+    """(format, width, height) upright from the header alone, or None when it is unusable."""
+    if photo.size > limits.max_photo_bytes:
+        return None
+    try:
+        with photos.open(photo) as file, Image.open(file, formats=("JPEG", "MPO", "PNG")) as image:
+            width, height = image.size
+            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+            kind = "JPEG" if image.format == "MPO" else str(image.format)
+    except RuntimeError as error:
+        raise InputRejected(f"{photos.path.name}: '{photo.name}' cannot be read ({error}); unlock the zip.") from error
+    except Exception:  # Pillow and zlib raise many kinds on damaged files; all mean "unusable"
+        return None
+    if width * height > limits.max_pixels:
+        return None
+    return (kind, height, width) if turned else (kind, width, height)
+
+
+def probe_photos(path: Path, limits: IngestLimits) -> Probe:
+    """Probe a folder or zip of photos; raise `InputRejected` when it is no photo set."""
+    with PhotoSet(path, limits) as photos:
+        checks = {photo.name: check_photo(photos, photo, limits) for photo in photos.photos}
+        usable = {name: found for name, found in checks.items() if found}
+        unusable = tuple(name for name, found in checks.items() if not found)
+        if not checks:
+            raise InputRejected(_why_no_photos(photos))
+    if len(usable) < limits.min_frames:
+        damaged = f" ({len(unusable)} more cannot be read)" if unusable else ""
+        raise InputRejected(
+            f"{path.name}: {len(usable)} usable photo{'s' * (len(usable) != 1)}{damaged}; at least {limits.min_frames}"
+            " overlapping photos taken from different places are needed."
+        )
+    kinds = sorted({kind for kind, _, _ in usable.values()})
+    _, width, height = next(iter(usable.values()))
+    return Probe("photos", path.name, "+".join(kinds), width, height, len(usable), unusable=unusable)
+
+
+def _why_no_photos(photos: PhotoSet) -> str:
+    name = photos.path.name
+    suffixes = {PurePosixPath(other).suffix.lower() for other in photos.others}
+    if convertible := sorted(suffixes & CONVERTIBLE):
+        return f"{name}: holds {', '.join(convertible)} files but no JPEG or PNG; convert them to JPEG first."
+    if suffixes & {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"}:
+        return f"{name}: holds videos and no photos; give one video at a time."
+    return f"{name}: holds no JPEG or PNG photo; give a video, or a folder or zip of photos."
