@@ -1,0 +1,43 @@
+"""Splat file formats behind one small interface, chosen by the file's name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reconstruction_pipeline.artifacts.errors import InvalidArtifact, UsageError
+from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
+from reconstruction_pipeline.stages.compression.codecs.base import Codec, WriteOptions
+from reconstruction_pipeline.stages.compression.codecs.ply import PlyCodec
+from reconstruction_pipeline.stages.compression.codecs.sog import SogCodec
+
+__all__ = ["CODECS", "Codec", "WriteOptions", "codec_for", "read_splats", "write_splats"]
+
+CODECS: dict[str, Codec] = {codec.suffix: codec for codec in (PlyCodec(), SogCodec())}
+
+
+def codec_for(path: Path) -> Codec:
+    """The codec of the longest suffix that fits; raises `UsageError` for an unknown format."""
+    fitting = [suffix for suffix in CODECS if path.name.lower().endswith(suffix)]
+    if not fitting:
+        raise UsageError(f"{path}: not a known splat format; use one of {', '.join(sorted(CODECS))}.")
+    return CODECS[max(fitting, key=len)]
+
+
+def read_splats(path: Path) -> Gaussians:
+    """Read a scene of any known format; raises `UsageError` or `InvalidArtifact`."""
+    codec = codec_for(path)
+    if not path.is_file():
+        raise InvalidArtifact(f"{path}: no such file; give a {codec.name} file.")
+    return codec.read(path)
+
+
+def write_splats(path: Path, gaussians: Gaussians, options: WriteOptions | None = None) -> None:
+    """Write a scene in the format of the file's name, through a temporary file beside it."""
+    codec = codec_for(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    try:
+        codec.write(partial, gaussians, options or WriteOptions())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,5 @@
+"""The page that shows a scene: one offline HTML file with the splats, the viewer and the camera path in it."""
+
+from reconstruction_pipeline.viewer.page import write_viewer
+
+__all__ = ["write_viewer"]

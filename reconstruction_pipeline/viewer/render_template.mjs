@@ -1,0 +1,37 @@
+// Run once at set-up: renders the viewer's own single-file page with marks where Python puts a scene.
+// node render_template.mjs OUT.html LICENSE
+import { readFileSync, writeFileSync } from 'node:fs';
+
+import { renderViewerHtml } from '@playcanvas/supersplat-viewer';
+
+const [out, licence] = process.argv.slice(2);
+const notice = readFileSync(licence, 'utf8').replaceAll('--', '- -');
+
+// Nothing may leave the page: with this policy a request fails even if a later viewer tries one.
+const policy = [
+    "default-src 'none'",
+    "script-src 'unsafe-inline' 'wasm-unsafe-eval' blob: data:",
+    "style-src 'unsafe-inline'",
+    'img-src data: blob:',
+    'connect-src data: blob:',
+    'worker-src blob: data:',
+    'font-src data:',
+    "form-action 'none'"
+].join('; ');
+
+const page = renderViewerHtml({
+    inlineCss: true,
+    inlineJs: true,
+    backgroundColor: [0, 0, 0],
+    headExtras: `<meta http-equiv="Content-Security-Policy" content="${policy}">\n<!--@@HEAD@@-->`,
+    bodyStartExtras: '<!--@@BODY@@-->',
+    bootstrap: '@@BOOTSTRAP@@'
+});
+
+const title = /<title>[^<]*<\/title>/;
+for (const mark of [title, /"@@BOOTSTRAP@@"/, /<!--@@HEAD@@-->/, /<!--@@BODY@@-->/]) {
+    if (page.split(mark).length !== 2) {
+        throw new Error(`the viewer's page does not have exactly one ${mark}`);
+    }
+}
+writeFileSync(out, page.replace(title, () => `<!--\nThis page contains SuperSplat Viewer:\n${notice}-->\n        <title>@@TITLE@@</title>`));
