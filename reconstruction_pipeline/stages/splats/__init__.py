@@ -1,0 +1,60 @@
+"""gaussian_splats: differentiable training of 3D Gaussians from posed pictures, and its measurement."""
+
+from __future__ import annotations
+
+import resource
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from reconstruction_pipeline.artifacts.camera_poses import CameraPoses
+from reconstruction_pipeline.artifacts.depth_maps import DepthMaps
+from reconstruction_pipeline.artifacts.gaussian_splats import GaussianSplats
+from reconstruction_pipeline.artifacts.progress import Progress
+from reconstruction_pipeline.artifacts.verdict import Verdict
+from reconstruction_pipeline.stages.splats.settings import TrainSettings
+
+__all__ = ["TrainSettings", "gaussian_splats"]
+
+
+def gaussian_splats(
+    poses: CameraPoses,
+    depth_maps: DepthMaps | None,
+    settings: TrainSettings,
+    workspace: Path,
+    progress: Progress,
+    checkpoint_folder: Path | None = None,
+) -> GaussianSplats:
+    """Train the scene of `poses`, started from its sparse points and from confident depth where there is some.
+
+    Writes the artifact's files into `workspace`. With a `checkpoint_folder`, an interrupted run of the
+    same settings and pictures goes on where it stopped. Raises StageFailed (too few points, training
+    diverged), MissingRequirement (device), Cancelled.
+    """
+    from reconstruction_pipeline.stages.splats import checkpoint
+    from reconstruction_pipeline.stages.splats.inputs import dense_points_of, points_of, views_of
+    from reconstruction_pipeline.stages.splats.outputs import write_comparisons, write_scene
+    from reconstruction_pipeline.stages.splats.train import train_splats
+    from reconstruction_pipeline.stages.splats.views import split
+
+    started = time.perf_counter()
+    model = poses.model()
+    views = views_of(model, poses.image_path)
+    training, _ = split(views, settings.holdout)
+    dense = dense_points_of(depth_maps, training, settings.seed) if depth_maps is not None else None
+    result = train_splats(
+        views, points_of(model), settings, progress, dense, checkpoint_folder, resume=checkpoint_folder is not None
+    )
+    file_gates = write_scene(workspace, result, settings.sh_degree)
+    write_comparisons(workspace, result)
+    if checkpoint_folder is not None:
+        checkpoint.discard(checkpoint_folder)
+    metrics = {
+        **result.metrics,
+        "dense_points": 0 if dense is None else len(dense.xyz),
+        "seconds": round(time.perf_counter() - started, 3),
+        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0, 1),
+    }
+    return replace(
+        GaussianSplats(workspace), metrics=metrics, verdict=Verdict.of([*result.gates, *file_gates])
+    )

@@ -1,0 +1,63 @@
+"""How good a scene is: PSNR and SSIM of rendered against real pictures, a row per view. Raw: nothing is fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
+from reconstruction_pipeline.kernels.camera import PinholeView
+from reconstruction_pipeline.kernels.metrics import psnr, ssim
+from reconstruction_pipeline.stages.splats.normalisation import normalise
+from reconstruction_pipeline.stages.splats.state import to_planes
+from reconstruction_pipeline.stages.splats.views import LoadedView
+
+NEAR = 0.02
+"""Near plane in units of the scene's median depth."""
+
+Render = Callable[[PinholeView], npt.NDArray[np.float32]]
+
+
+class ViewScore(NamedTuple):
+    """One evaluated view."""
+
+    name: str
+    psnr: float
+    ssim: float
+
+
+def renderer(gaussians: Gaussians, cameras: Sequence[PinholeView], threads: int | None = None) -> Render:
+    """A function that renders Gaussians from any camera of their frame, over black.
+
+    The near plane follows the median depth of the Gaussians from `cameras`, so that the numbers do
+    not depend on the unit of the world.
+    """
+    from reconstruction_pipeline.kernels.rasterizer import Rasterizer
+
+    frame = normalise(cameras, gaussians.means)
+    inside = frame.apply(gaussians)
+    planes = to_planes(inside)
+    rasterizer = Rasterizer(threads)
+
+    def render(camera: PinholeView) -> npt.NDArray[np.float32]:
+        rendered = rasterizer.forward(planes, gaussians.count, frame.camera(camera), sh_degree=3, near=NEAR)
+        return np.array(rendered.image, copy=True)
+
+    return render
+
+
+def score(render: Render, views: Iterable[LoadedView]) -> list[ViewScore]:
+    """PSNR and SSIM of each view, at the view's own size."""
+    rows = []
+    for view in views:
+        image = render(view.camera)
+        rows.append(ViewScore(view.name, psnr(image, view.image), ssim(image, view.image)))
+    return rows
+
+
+def mean_scores(rows: Sequence[ViewScore]) -> tuple[float, float]:
+    """(PSNR, SSIM), averaged over views."""
+    return float(np.mean([row.psnr for row in rows])), float(np.mean([row.ssim for row in rows]))

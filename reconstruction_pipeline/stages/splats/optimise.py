@@ -1,0 +1,169 @@
+"""The training loop on the CPU: render, compare, descend; relocate, grow and perturb as MCMC says."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from reconstruction_pipeline.artifacts.errors import StageFailed
+from reconstruction_pipeline.artifacts.progress import Progress
+from reconstruction_pipeline.kernels import layout
+from reconstruction_pipeline.kernels.adam import adam_step
+from reconstruction_pipeline.kernels.colour import affine_backward, apply_affine
+from reconstruction_pipeline.kernels.langevin import add_noise, regularise
+from reconstruction_pipeline.kernels.loss import l1_ssim
+from reconstruction_pipeline.kernels.rasterizer import Rasterizer
+from reconstruction_pipeline.stages.splats import exposure as exposures
+from reconstruction_pipeline.stages.splats import mcmc, schedule
+from reconstruction_pipeline.stages.splats.evaluate import NEAR
+from reconstruction_pipeline.stages.splats.settings import TrainSettings
+from reconstruction_pipeline.stages.splats.state import CurveRow, TrainState
+from reconstruction_pipeline.stages.splats.views import LoadedView, area_resize
+
+CURVE_ROWS = 200
+CONTRIBUTION_START = 0.93
+"""From here on renders also sum up what each Gaussian contributes, for the final pruning."""
+REPORT_SECONDS = 0.5
+
+
+@dataclass
+class Scratch:
+    """Buffers of a run that are not part of its state."""
+
+    rasterizer: Rasterizer
+    grads: npt.NDArray[np.float32]
+    targets: list[LoadedView]
+
+
+def shrink(views: Sequence[LoadedView], factor: int) -> list[LoadedView]:
+    """All views at one level of the pyramid, still in eight bits."""
+    if factor == 1:
+        return list(views)
+    small = []
+    for view in views:
+        width, height = max(1, round(view.camera.width / factor)), max(1, round(view.camera.height / factor))
+        small.append(LoadedView(view.name, view.camera.scaled(width, height), area_resize(view.image, width, height)))
+    return small
+
+
+def next_view(state: TrainState, views: int) -> int:
+    """Index of the next view: every epoch visits all views once, in a new random order."""
+    if state.position >= len(state.order):
+        state.order = state.rng.permutation(views)
+        state.position = 0
+    state.position += 1
+    return int(state.order[state.position - 1])
+
+
+def gradient_step(state: TrainState, scratch: Scratch, settings: TrainSettings, progress: float) -> float:
+    """One view: forward, loss, backward, Adam, noise. Returns the loss."""
+    index = next_view(state, len(scratch.targets))
+    target = scratch.targets[index]
+    collect = progress >= CONTRIBUTION_START
+    rendered = scratch.rasterizer.forward(
+        state.planes, state.count, target.camera,
+        sh_degree=schedule.sh_degree(progress, settings), near=NEAR, contribution=collect,
+    )  # fmt: skip
+    if collect:
+        state.contribution[: state.count] += scratch.rasterizer.contribution[: state.count]
+        state.contribution_views += 1
+    image, table = rendered.image, state.exposure
+    if table.active:
+        image = apply_affine(image, table.gain(index), table.offset(index))
+    value, gradient = l1_ssim(image, target.image, settings.lambda_ssim, threads=settings.threads)
+    if not math.isfinite(value.total):
+        raise StageFailed(
+            f"The training loss stopped being a number at step {state.step}; train again with another seed."
+        )
+    if table.active:
+        exposures.update(table, index, affine_backward(rendered.image, table.gain(index), gradient), progress)
+    scratch.rasterizer.backward(gradient, scratch.grads)
+    regularise(state.planes, scratch.grads, state.count, settings.opacity_reg, settings.scale_reg)
+    adam_step(
+        state.planes, scratch.grads, state.m, state.v, state.count,
+        schedule.learning_rates(progress, settings), state.step + 1, settings.beta1, settings.beta2,
+    )  # fmt: skip
+    if settings.noise > 0 and progress < settings.cooldown_start:
+        amount = settings.noise * schedule.means_rate(progress, settings) / settings.lr_scale
+        add_noise(state.planes, state.count, amount, settings.seed, state.step)
+    state.step += 1
+    return value.total
+
+
+def refine(state: TrainState, plan: schedule.Plan, settings: TrainSettings, progress: float) -> None:
+    """Relocate the dead and grow towards the count that the schedule wants."""
+    if not np.isfinite(state.planes[:, : state.count]).all():
+        raise StageFailed(
+            f"A Gaussian stopped being a number before step {state.step}; train again with another seed."
+        )
+    if progress >= settings.refine_until:
+        return
+    mcmc.relocate(state.planes, state.moments, state.count, state.rng, settings.min_opacity)
+    factor = plan.levels[plan.level_index(progress)].factor
+    target = schedule.target_count(progress, plan.cap, plan.initial_count, factor, settings)
+    state.count = mcmc.grow(state.planes, state.moments, state.count, target, state.rng, settings.min_opacity)
+
+
+def optimise(
+    state: TrainState,
+    plan: schedule.Plan,
+    views: Sequence[LoadedView],
+    settings: TrainSettings,
+    progress: Progress,
+    checkpoint: Callable[[TrainState], None] | None = None,
+) -> None:
+    """Train `state` in place to the end of the plan.
+
+    `views` are the training views at full training size, cameras in the normalised frame. Calls
+    `checkpoint` every `checkpoint_seconds`. Raises StageFailed when a number stops being one, and
+    lets Cancelled out of `progress` after a last checkpoint.
+    """
+    scratch = Scratch(Rasterizer(settings.threads), layout.aligned_zeros(state.planes.shape), [])
+    started = time.perf_counter() - state.elapsed
+    last_report = last_checkpoint = time.perf_counter()
+    done = plan.progress(state.step, state.elapsed)
+    while done < 1.0:
+        index = plan.level_index(done)
+        level = plan.levels[index]
+        if index != state.level or not scratch.targets:
+            if state.level >= 0 and index != state.level:
+                close_curve_row(state)
+                exposures.decide(state.exposure, settings)
+            scratch.targets = shrink(views, level.factor)
+            state.level = index
+        state.loss_sum += gradient_step(state, scratch, settings, done)
+        state.loss_steps += 1
+        if state.step % settings.refine_every == 0:
+            refine(state, plan, settings, done)
+        if state.loss_steps >= max(1, plan.steps // CURVE_ROWS):
+            close_curve_row(state)
+        now = time.perf_counter()
+        state.elapsed = now - started
+        done = plan.progress(state.step, state.elapsed)
+        try:
+            if now - last_report >= REPORT_SECONDS or done >= 1.0:
+                last_report = now
+                loss = state.curve[-1].loss if state.curve else float("nan")
+                progress.report("training", done, 1.0, f"{level.height} px, {state.count} splats, loss {loss:.4f}")
+        except BaseException:
+            if checkpoint is not None:
+                checkpoint(state)
+            raise
+        if checkpoint is not None and now - last_checkpoint >= settings.checkpoint_seconds:
+            checkpoint(state)
+            last_checkpoint = time.perf_counter()
+    close_curve_row(state)
+    refine(state, plan, settings, 1.0)
+
+
+def close_curve_row(state: TrainState) -> None:
+    """Append the mean loss since the last row."""
+    if state.loss_steps:
+        mean = state.loss_sum / state.loss_steps
+        state.curve.append(CurveRow(state.step, round(state.elapsed, 3), mean, state.count, state.level))
+        state.loss_sum, state.loss_steps = 0.0, 0

@@ -1,0 +1,72 @@
+"""The files of a trained scene: PLY, training curve, evaluation table, comparisons, previews."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from reconstruction_pipeline.artifacts.ply import read_ply, write_ply
+from reconstruction_pipeline.artifacts.verdict import Gate
+from reconstruction_pipeline.stages.splats import gates
+from reconstruction_pipeline.stages.splats.evaluate import renderer
+from reconstruction_pipeline.stages.splats.state import CurveRow
+from reconstruction_pipeline.stages.splats.train import TrainingResult
+
+WORST_VIEWS = 5
+PREVIEW_WIDTH = 640
+
+
+def write_table(path: Path, fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A CSV with a header."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(fields)
+        writer.writerows(rows)
+
+
+def write_scene(folder: Path, result: TrainingResult, sh_degree: int) -> list[Gate]:
+    """Write `scene.ply`, `training_curve.csv` and `evaluation.csv`; the gates on what was written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "scene.ply"
+    write_ply(path, result.gaussians, sh_degree)
+    write_table(folder / "training_curve.csv", CurveRow._fields, result.curve)
+    write_table(folder / "evaluation.csv", ("name", "psnr", "ssim"), result.evaluation)
+    read = read_ply(path)
+    same = read.count == result.gaussians.count and bool(np.array_equal(read.means, result.gaussians.means))
+    return [gates.file_gate(path.stat().st_size), gates.checkpoint_gate(same)]
+
+
+def write_comparisons(folder: Path, result: TrainingResult) -> None:
+    """`comparisons/<name>.jpg`: captured beside rendered for every held-out view; the five worst as `previews/`."""
+    if not result.held_out:
+        return
+    render = renderer(result.gaussians, [view.camera for view in result.held_out])
+    worst = {row.name for row in sorted(result.evaluation, key=lambda row: row.psnr)[:WORST_VIEWS]}
+    for view in result.held_out:
+        rendered = np.round(np.clip(render(view.camera), 0.0, 1.0) * 255.0).astype(np.uint8)
+        pair = np.concatenate([view.image, rendered], axis=1)
+        stem = Path(view.name.replace("/", "_")).stem
+        _write_jpeg(folder / "comparisons" / f"{stem}.jpg", pair, 90)
+        if view.name in worst:
+            _write_jpeg(folder / "previews" / f"{stem}.jpg", _at_most(pair, PREVIEW_WIDTH), 80)
+
+
+def _at_most(image: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint8]:
+    from reconstruction_pipeline.stages.splats.views import area_resize
+
+    if image.shape[1] <= width:
+        return image
+    return area_resize(image, width, round(image.shape[0] * width / image.shape[1]))
+
+
+def _write_jpeg(path: Path, image: npt.NDArray[np.uint8], quality: int) -> None:
+    import cv2
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality]):
+        raise OSError(f"{path} could not be written")

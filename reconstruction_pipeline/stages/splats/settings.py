@@ -1,0 +1,87 @@
+"""Hyperparameters of the trainer, as one frozen table.
+
+Learning rates, regularisers and MCMC constants start from the published recipes (gsplat's MCMC
+preset; 3DGS-MCMC, Kheradmand et al. 2024) and differ where few steps on a CPU call for it; all
+lengths are in the normalised frame, where the median depth of the scene is one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from reconstruction_pipeline.artifacts.errors import UsageError
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """What a training run is told; `steps` or `seconds` is the budget, exactly one of them.
+
+    `max_size` is the longest side trained at, in pixels (None: the images' own size).
+    `max_splats` is a hard cap on the number of Gaussians (None: planned from the budget).
+    `holdout` K holds out views 0, K, 2K, ... in name order (0: none).
+    `threads` None means all cores.
+    """
+
+    steps: int | None = None
+    seconds: float | None = 60.0
+    max_splats: int | None = None
+    max_size: int | None = None
+    sh_degree: int = 3
+    seed: int = 0
+    holdout: int = 0
+    device: Device = "auto"
+    threads: int | None = None
+
+    lambda_ssim: float = 0.2
+    lr_means: float = 1.6e-4
+    lr_log_scales: float = 5e-3
+    lr_quats: float = 1e-3
+    lr_opacity: float = 5e-2
+    lr_sh0: float = 2.5e-3
+    lr_sh_rest: float = 2.5e-3 / 20
+    lr_scale: float = 4.0
+    """All rates times this: few steps want larger ones."""
+    means_final: float = 0.01
+    """The rate of the means falls exponentially to this fraction of itself."""
+    cooldown_start: float = 0.75
+    cooldown_final: float = 0.15
+    """From `cooldown_start` of the run on, every other rate falls to `cooldown_final` of itself."""
+    beta1: float = 0.9
+    beta2: float = 0.999
+
+    level_steps: tuple[float, ...] = (0.15, 0.45, 0.40)
+    """Shares of the steps at a quarter, half and full size; the first is dropped for small images."""
+    min_level_size: int = 100
+    """No level has a longest side below this many pixels."""
+    sh_start: tuple[float, float, float] = (0.05, 0.1, 0.15)
+    """Progress at which SH degrees 1, 2 and 3 join."""
+
+    initial_opacity: float = 0.5
+    initial_scale: float = 0.6
+    """Sigma of an initial Gaussian in units of the RMS distance to its three nearest neighbours."""
+    refine_every: int = 50
+    refine_until: float = 0.85
+    grow_start: float = 0.1
+    grow_until: float = 0.6
+    min_opacity: float = 0.005
+    noise: float = 5e5
+    opacity_reg: float = 0.01
+    scale_reg: float = 0.01
+
+    exposure: Literal["off", "on", "auto"] = "auto"
+    prune_loss: float = 1e-3
+    """Share of the total blend weight that the final pruning may remove."""
+    checkpoint_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        if (self.steps is None) == (self.seconds is None):
+            raise UsageError("Give the training budget either in steps or in seconds, not both.")
+        if (self.steps is not None and self.steps < 1) or (self.seconds is not None and self.seconds <= 0):
+            raise UsageError("The training budget must be positive.")
+        if not 0 <= self.sh_degree <= 3:
+            raise UsageError(f"SH degree {self.sh_degree} is not between 0 and 3.")
+        if self.max_splats is not None and self.max_splats < 1000:
+            raise UsageError(f"A cap of {self.max_splats} splats is too small; give at least 1000.")

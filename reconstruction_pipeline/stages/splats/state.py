@@ -1,0 +1,88 @@
+"""Everything a training run is, between two steps: enough to stop here and go on elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
+from reconstruction_pipeline.kernels import layout
+from reconstruction_pipeline.stages.splats.exposure import Exposure
+
+Planes = npt.NDArray[np.float32]
+
+
+class CurveRow(NamedTuple):
+    """A row of the training curve: mean loss since the row before."""
+
+    step: int
+    seconds: float
+    loss: float
+    count: int
+    level: int
+
+
+@dataclass
+class TrainState:
+    """Gaussians 0..count of `planes` (59, capacity) with their Adam moments, in the normalised frame.
+
+    `elapsed` is the time used so far, in seconds; `order` is the present epoch's order of the views
+    and `position` the place in it; `contribution` (capacity,) sums blend weights over
+    `contribution_views` renders of the run's last part, for the final pruning.
+    """
+
+    planes: Planes
+    m: Planes
+    v: Planes
+    count: int
+    exposure: Exposure
+    rng: np.random.Generator
+    order: npt.NDArray[np.int64]
+    contribution: npt.NDArray[np.float32]
+    step: int = 0
+    elapsed: float = 0.0
+    position: int = 0
+    level: int = -1
+    contribution_views: int = 0
+    initial_psnr: float | None = None
+    pace: float = 1.0
+    loss_sum: float = 0.0
+    loss_steps: int = 0
+    curve: list[CurveRow] = field(default_factory=list)
+
+    @property
+    def moments(self) -> tuple[Planes, Planes]:
+        """First and second Adam moment."""
+        return self.m, self.v
+
+
+def to_planes(gaussians: Gaussians, capacity: int | None = None) -> Planes:
+    """Pack Gaussians for the kernels, with room for `capacity`."""
+    g = gaussians
+    return layout.to_planes(g.means, g.log_scales, g.quats, g.opacity_logits, g.sh, capacity)
+
+
+def new_state(gaussians: Gaussians, cap: int, views: int, exposure: bool, seed: int) -> TrainState:
+    """A state at step zero with room for `cap` Gaussians; columns beyond the count are invisible."""
+    planes = to_planes(gaussians, cap)
+    return TrainState(
+        planes=planes,
+        m=layout.aligned_zeros(planes.shape),
+        v=layout.aligned_zeros(planes.shape),
+        count=gaussians.count,
+        exposure=Exposure.neutral(views, exposure),
+        rng=np.random.default_rng(seed),
+        order=np.empty(0, np.int64),
+        contribution=np.zeros(planes.shape[1], np.float32),
+    )
+
+
+def gaussians_of(state: TrainState) -> Gaussians:
+    """The live Gaussians (normalised frame), quaternions made unit."""
+    means, log_scales, quats, opacity_logits, sh = layout.from_planes(state.planes, state.count)
+    norm = np.linalg.norm(quats, axis=1, keepdims=True)
+    quats = np.where(norm > 1e-12, quats / np.maximum(norm, 1e-12), np.float32([1, 0, 0, 0]))
+    return Gaussians(means, log_scales, quats.astype(np.float32), opacity_logits, sh)

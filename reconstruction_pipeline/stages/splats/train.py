@@ -1,0 +1,199 @@
+"""From posed pictures and points to a measured scene, on plain arrays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reconstruction_pipeline.artifacts.errors import MissingRequirement, StageFailed
+from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
+from reconstruction_pipeline.artifacts.progress import Progress
+from reconstruction_pipeline.artifacts.verdict import Gate
+from reconstruction_pipeline.stages.splats import checkpoint, gates, mcmc, schedule
+from reconstruction_pipeline.stages.splats.backend import choose_device
+from reconstruction_pipeline.stages.splats.evaluate import ViewScore, mean_scores, renderer, score
+from reconstruction_pipeline.stages.splats.exposure import spread, starts_active
+from reconstruction_pipeline.stages.splats.initialisation import Points, initial_gaussians, merge_points
+from reconstruction_pipeline.stages.splats.normalisation import Normalisation, normalise
+from reconstruction_pipeline.stages.splats.prune import kept
+from reconstruction_pipeline.stages.splats.settings import TrainSettings
+from reconstruction_pipeline.stages.splats.state import CurveRow, TrainState, gaussians_of, new_state
+from reconstruction_pipeline.stages.splats.views import LoadedView, TrainingView, load_view, split
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A trained scene: `gaussians` in the world frame of the cameras, and how it came about.
+
+    `evaluation` has a row per held-out view (empty without held-out views); `metrics` are plain
+    numbers under the names of `metrics.json`; `held_out` are those views at training size.
+    """
+
+    gaussians: Gaussians
+    curve: tuple[CurveRow, ...]
+    evaluation: tuple[ViewScore, ...]
+    gates: tuple[Gate, ...]
+    metrics: dict[str, Any]
+    held_out: tuple[LoadedView, ...]
+
+
+def train_splats(
+    views: Sequence[TrainingView],
+    points: Points,
+    settings: TrainSettings,
+    progress: Progress,
+    dense: Points | None = None,
+    checkpoint_folder: Path | None = None,
+    resume: bool = False,
+) -> TrainingResult:
+    """Train Gaussians on `views` (world-to-camera, any unit) from `points` of the same world.
+
+    Every held-out view (settings.holdout) is kept from training and scored at the end, raw. With a
+    `checkpoint_folder` the run is saved there regularly and when interrupted; `resume` continues such
+    a run. Raises StageFailed below 1000 points or when training diverges, MissingRequirement for a
+    device this machine lacks, Cancelled when `progress` says so.
+    """
+    device = choose_device(settings.device)
+    if device == "cuda":
+        raise MissingRequirement("Training on CUDA is not available in this version; use --device cpu.")
+    entry_gate = gates.require_points(len(points.xyz))
+    training, held_out = _load(views, settings, progress)
+    width, height = training[0].camera.width, training[0].camera.height
+    frame = normalise([view.camera for view in training], points.xyz)
+    local = [replace(view, camera=frame.camera(view.camera)) for view in training]
+
+    wanted = len(points.xyz) + (len(dense.xyz) if dense is not None else 0)
+    identity = checkpoint.fingerprint(settings, [view.name for view in training], (width, height))
+    stored = checkpoint.load(checkpoint_folder, identity) if checkpoint_folder is not None and resume else None
+    progress.report("preparing", 0.0, 1.0, "compiling kernels (once per machine)")
+    pace = measure_pace(points, frame, local, settings)
+    if stored is not None:
+        state, cap = stored
+    else:
+        state, cap = _start(points, dense, frame, local, settings, pace, wanted)
+        if held_out:
+            state.initial_psnr = mean_scores(score(renderer(_world(state, frame), _cameras(training)), held_out))[0]
+    plan = schedule.plan(replace(settings, max_splats=cap), width, height, wanted, state.pace)
+
+    from reconstruction_pipeline.stages.splats.optimise import optimise
+
+    def save(current: TrainState) -> None:
+        if checkpoint_folder is not None:
+            checkpoint.save(checkpoint_folder, current, cap, identity)
+
+    optimise(state, plan, local, settings, progress, save)
+    started = time.perf_counter()
+    gaussians, removed = _prune(_world(state, frame), state, settings, len(training))
+    state.elapsed += time.perf_counter() - started
+    rows = score(renderer(gaussians, _cameras(training), settings.threads), held_out) if held_out else []
+    metrics = {
+        "count": gaussians.count,
+        "cap": cap,
+        "pruned": removed,
+        "steps": state.step,
+        "device": device,
+        "backend": "cpu",
+        "fallback_level": 0,
+        "width": width,
+        "height": height,
+        "training_views": len(training),
+        "held_out_views": len(held_out),
+        "initial_points": len(points.xyz),
+        "psnr_initial_db": state.initial_psnr,
+        "psnr_holdout_db": mean_scores(rows)[0] if rows else None,
+        "ssim_holdout": mean_scores(rows)[1] if rows else None,
+        "psnr_segment_db": None,
+        "exposure_compensated": state.exposure.active,
+        "exposure_spread": spread(state.exposure),
+        "training_seconds": round(state.elapsed, 3),
+    }
+    verdict = [entry_gate, *gates.loss_gates(state.curve), *gates.model_gates(gaussians, cap)]
+    if rows:
+        verdict += gates.quality_gates(float(metrics["psnr_holdout_db"]), state.initial_psnr)
+    return TrainingResult(gaussians, tuple(state.curve), tuple(rows), tuple(verdict), metrics, tuple(held_out))
+
+
+def _load(
+    views: Sequence[TrainingView], settings: TrainSettings, progress: Progress
+) -> tuple[list[LoadedView], list[LoadedView]]:
+    """(training, held out), decoded at training size."""
+    parts = split(views, settings.holdout)
+    total = sum(len(part) for part in parts)
+    loaded: list[list[LoadedView]] = []
+    done = 0
+    for part in parts:
+        loaded.append([])
+        for view in part:
+            loaded[-1].append(load_view(view, settings.max_size))
+            done += 1
+            progress.report("loading images", done, total)
+    if not loaded[0]:
+        raise StageFailed("There is no picture to train on; give a project with registered images.")
+    return loaded[0], loaded[1]
+
+
+def _cameras(views: Sequence[LoadedView]) -> list[Any]:
+    return [view.camera for view in views]
+
+
+def _start(
+    points: Points,
+    dense: Points | None,
+    frame: Normalisation,
+    views: Sequence[LoadedView],
+    settings: TrainSettings,
+    pace: float,
+    wanted: int,
+) -> tuple[TrainState, int]:
+    """State at step zero and the cap that the budget allows; the clock starts here."""
+    started = time.perf_counter()
+    camera = views[0].camera
+    cap = schedule.plan(settings, camera.width, camera.height, wanted, pace).cap
+    rng = np.random.default_rng([settings.seed, 1])
+    chosen = merge_points(points, dense, min(cap, wanted), rng)
+    local = chosen._replace(xyz=frame.points(chosen.xyz))
+    gaussians = initial_gaussians(local, settings)
+    state = new_state(gaussians, cap, len(views), starts_active(settings, len(views)), settings.seed)
+    state.pace = pace
+    state.elapsed = time.perf_counter() - started
+    return state, cap
+
+
+def measure_pace(points: Points, frame: Normalisation, views: Sequence[LoadedView], settings: TrainSettings) -> float:
+    """This machine's time for a step over the modelled one, from a few thrown-away steps; compiles all kernels."""
+    from reconstruction_pipeline.kernels import layout
+    from reconstruction_pipeline.kernels.rasterizer import Rasterizer
+    from reconstruction_pipeline.stages.splats.optimise import Scratch, gradient_step
+
+    rng = np.random.default_rng([settings.seed, 2])
+    few = merge_points(points, None, 20_000, rng)
+    gaussians = initial_gaussians(few._replace(xyz=frame.points(few.xyz)), settings)
+    state = new_state(gaussians, gaussians.count, len(views), settings.exposure != "off", settings.seed)
+    scratch = Scratch(Rasterizer(settings.threads), layout.aligned_zeros(state.planes.shape), list(views))
+    gradient_step(state, scratch, settings, 0.0)
+    gradient_step(state, scratch, settings, 0.99)  # the variant that collects contributions
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        gradient_step(state, scratch, settings, 0.5)
+        times.append(time.perf_counter() - started)
+    camera = views[0].camera
+    return float(np.median(times)) * 1000.0 / schedule.step_cost_ms(gaussians.count, camera.width * camera.height)
+
+
+def _world(state: TrainState, frame: Normalisation) -> Gaussians:
+    return frame.undo(gaussians_of(state))
+
+
+def _prune(gaussians: Gaussians, state: TrainState, settings: TrainSettings, views: int) -> tuple[Gaussians, int]:
+    """Remove what contributes nothing; judged only if every view was rendered meanwhile."""
+    contribution = state.contribution[: state.count]
+    if state.contribution_views < views:
+        contribution = np.zeros_like(contribution)
+    keep = kept(contribution, mcmc.opacities(state.planes, state.count), settings.prune_loss)
+    return gaussians.take(keep), int((~keep).sum())

@@ -1,0 +1,77 @@
+"""Training images with their cameras, and the split into training and held-out views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from reconstruction_pipeline.artifacts.errors import InputRejected, StageFailed
+from reconstruction_pipeline.kernels.camera import PinholeView
+
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class TrainingView:
+    """One posed picture: `camera` is world-to-camera at the size it states; `load` gives (H, W, 3) RGB, 8 bits."""
+
+    name: str
+    camera: PinholeView
+    load: Callable[[], Image]
+
+
+@dataclass(frozen=True)
+class LoadedView:
+    """A view in memory at training size: `image` (H, W, 3) uint8 RGB and the `camera` of exactly that size."""
+
+    name: str
+    camera: PinholeView
+    image: Image
+
+
+def training_size(width: int, height: int, max_size: int | None) -> tuple[int, int]:
+    """(width, height) with the longest side at most `max_size`, never enlarged."""
+    longest = max(width, height)
+    if max_size is None or longest <= max_size:
+        return width, height
+    return max(1, round(width * max_size / longest)), max(1, round(height * max_size / longest))
+
+
+def area_resize(image: Image, width: int, height: int) -> Image:
+    """Shrink by area averaging, which neither aliases nor shifts (pixel centres at half integers)."""
+    import cv2
+
+    if image.shape[:2] == (height, width):
+        return image
+    return np.ascontiguousarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
+
+
+def load_view(view: TrainingView, max_size: int | None = None) -> LoadedView:
+    """Decode one view at training size."""
+    image = view.load()
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise InputRejected(f"{view.name}: expected an 8-bit RGB image, got {image.dtype} {image.shape}.")
+    width, height = training_size(view.camera.width, view.camera.height, max_size)
+    aspect = image.shape[1] / image.shape[0] / (view.camera.width / view.camera.height)
+    if not 0.98 < aspect < 1.02:
+        raise InputRejected(
+            f"{view.name}: the picture is {image.shape[1]}x{image.shape[0]} but its camera says "
+            f"{view.camera.width}x{view.camera.height}; use the pictures the poses were made from."
+        )
+    return LoadedView(view.name, view.camera.scaled(width, height), area_resize(image, width, height))
+
+
+def split(views: Sequence[TrainingView], holdout: int) -> tuple[list[TrainingView], list[TrainingView]]:
+    """(training, held out): held out are views 0, K, 2K, ... in name order; none for K = 0."""
+    ordered = sorted(views, key=lambda view: view.name)
+    if len({view.name for view in ordered}) != len(ordered):
+        raise StageFailed("Two training views have the same name; give every view its own.")
+    if holdout <= 0:
+        return ordered, []
+    training = [view for i, view in enumerate(ordered) if i % holdout]
+    if not training:
+        raise StageFailed(f"Holding out every {holdout}. of {len(ordered)} views leaves none to train on.")
+    return training, ordered[::holdout]
