@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,20 +12,20 @@ WINDOW = 11
 SIGMA = 1.5
 
 
-def as_unit(image: npt.NDArray[np.uint8] | npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+def as_unit(image: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """An image as doubles in 0..1: 8-bit values are divided by 255, floats are clamped (as a display would)."""
     if image.dtype == np.uint8:
-        return image.astype(np.float64) / 255.0
+        return np.asarray(image.astype(np.float64) / 255.0)
     return np.clip(image.astype(np.float64), 0.0, 1.0)
 
 
-def psnr(image: npt.NDArray[np.generic], target: npt.NDArray[np.generic]) -> float:
+def psnr(image: npt.NDArray[Any], target: npt.NDArray[Any]) -> float:
     """Peak signal-to-noise ratio in dB of two (H, W, 3) images, peak 1; raw, nothing is fitted. Equal images: 100."""
     error = float(np.mean((as_unit(image) - as_unit(target)) ** 2))
     return 100.0 if error < 1e-10 else -10.0 * math.log10(error)
 
 
-def ssim(image: npt.NDArray[np.generic], target: npt.NDArray[np.generic]) -> float:
+def ssim(image: npt.NDArray[Any], target: npt.NDArray[Any]) -> float:
     """Mean SSIM (Wang et al. 2004) of two (H, W, 3) images: 11x11 Gaussian window, sigma 1.5, zero padding."""
     from scipy.ndimage import correlate1d
 
