@@ -1,0 +1,79 @@
+"""How good the depth maps are, against the sparse points and in coverage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from reconstruction_pipeline.artifacts.colmap import ColmapModel, PosedImage
+from reconstruction_pipeline.artifacts.depth_maps import DepthMap
+from reconstruction_pipeline.artifacts.verdict import Gate
+from reconstruction_pipeline.stages.depth.settings import DepthSettings
+
+if TYPE_CHECKING:
+    from reconstruction_pipeline.kernels.camera import PinholeView
+
+AGREES_WITHIN = 0.05
+
+
+def measure(model: ColmapModel, views: list[PinholeView], maps: dict[str, DepthMap]) -> dict[str, Any]:
+    """Coverage over all images (one without a map counts as empty) and errors at the sparse points."""
+    errors, points = [], 0
+    for image, view in zip(model.images, views, strict=True):
+        if image.name in maps:
+            points += len(image.xy)
+            errors.append(relative_errors(model, image, view, maps[image.name].depth))
+    relative = np.concatenate(errors) if errors else np.empty(0)
+    covered = [float(np.mean(maps[i.name].depth > 0)) if i.name in maps else 0.0 for i in model.images]
+    return {
+        "images": len(maps),
+        "coverage": round(float(np.mean(covered)), 4),
+        "median_relative_error_to_sparse": round(float(np.median(relative)), 5) if relative.size else None,
+        "sparse_within_5_percent": round(float(np.mean(relative < AGREES_WITHIN)), 4) if relative.size else 0.0,
+        "sparse_covered": round(relative.size / max(points, 1), 4),
+        "width": views[0].width,
+        "height": views[0].height,
+    }
+
+
+def relative_errors(
+    model: ColmapModel, image: PosedImage, view: PinholeView, depth: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float64]:
+    """|map / point - 1| at the image's sparse points that fall on a known depth."""
+    camera = model.cameras[image.camera_id]
+    z = model.xyz[image.point_rows] @ image.rotation[2] + image.translation[2]
+    column = np.floor(image.xy[:, 0] * view.width / camera.width).astype(int)
+    row = np.floor(image.xy[:, 1] * view.height / camera.height).astype(int)
+    inside = (z > 0) & (column >= 0) & (row >= 0) & (column < view.width) & (row < view.height)
+    found = depth[row[inside], column[inside]].astype(float)
+    known = found > 0
+    return np.asarray(np.abs(found[known] / z[inside][known] - 1))
+
+
+def verdict_of(metrics: dict[str, Any], settings: DepthSettings) -> list[Gate]:
+    """Both gates only warn: the splats then start from sparse points where depth is missing."""
+    share, coverage = metrics["sparse_within_5_percent"], metrics["coverage"]
+    median = metrics["median_relative_error_to_sparse"]
+    shown = "none could be compared" if median is None else f"median relative error {100 * median:.2f} %"
+    return [
+        Gate(
+            "depth_agrees_with_sparse",
+            share >= settings.accepted_share,
+            "warn",
+            f"{100 * share:.0f} % of the sparse points on known depth are met within 5 % ({shown}).",
+            share,
+            settings.accepted_share,
+            "Poses may be inaccurate: film more slowly, with more overlap and texture.",
+        ),
+        Gate(
+            "depth_coverage",
+            coverage >= settings.accepted_coverage,
+            "warn",
+            f"{100 * coverage:.0f} % of the pixels have a depth that several views agree on.",
+            coverage,
+            settings.accepted_coverage,
+            "Plain or shiny surfaces stay empty: film them from nearer, with more views.",
+        ),
+    ]
