@@ -38,7 +38,7 @@ def ingest(
         else:
             digest, size = _copy_photos(path, found, source, limits, progress)
     except OSError as error:
-        raise InputRejected(f"{path.name}: copying it stopped ({error.strerror or error}); check disk and path.") from error
+        raise InputRejected(f"{path.name}: copying stopped ({error.strerror or error}); check the disk.") from error
     document = {**found.to_json(), "sha256": digest, "bytes": size}
     (workspace / "probe.json").write_text(json.dumps(document, indent=1) + "\n")
     metrics = {key: value for key, value in document.items() if key not in ("name", "unusable")}
@@ -83,9 +83,7 @@ def _copy_video(path: Path, folder: Path, progress: Progress) -> tuple[str, int]
         return _copy(file, target, lambda size: progress.report("ingest", min(size, total), total, "copying"))
 
 
-def _copy_photos(
-    path: Path, found: Probe, folder: Path, limits: IngestLimits, progress: Progress
-) -> tuple[str, int]:
+def _copy_photos(path: Path, found: Probe, folder: Path, limits: IngestLimits, progress: Progress) -> tuple[str, int]:
     from reconstruction_pipeline.stages.ingest.photos import PhotoSet
 
     lines, total = [], 0

@@ -80,7 +80,7 @@ class PhotoSet:
             if info.is_dir() or link or _is_hidden(info.filename):
                 continue
             if pure.is_absolute() or ".." in pure.parts or ":" in pure.parts[0]:
-                raise InputRejected(f"{self.path.name}: the zip holds the unsafe path '{info.filename}'; make it again.")
+                raise InputRejected(f"{self.path.name}: the zip holds an unsafe path, '{info.filename}'; redo it.")
             found.append(Photo(str(pure), info.file_size, info.filename))
         tops = {PurePosixPath(p.name).parts[0] for p in found}
         if len(tops) == 1 and all(len(PurePosixPath(p.name).parts) > 1 for p in found):

@@ -1,0 +1,31 @@
+"""What a user may tune about keyframe selection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class KeyframeSettings:
+    """Lengths called "fraction" are relative to the image diagonal, so that they hold at any size.
+
+    count: most keyframes chosen from a video, or photos used of a set.
+    max_size: longest side of the written images, pixels; smaller sources keep their size.
+    jpeg_quality: of the written images.
+    min_frames, min_duration_s: what the kept part of a capture must have at least.
+    spacing_fraction: median image motion below which the next frame shows nothing new.
+    min_motion_fraction: total motion below which the capture counts as static.
+    min_parallax: residual motion after the best pure camera rotation, relative to the motion itself;
+        below it the camera only turned.
+    max_blur: Crété's blur measure (0 sharp, 1 blurred) above which the chosen frames count as soft.
+    """
+
+    count: int = 64
+    max_size: int = 1024
+    jpeg_quality: int = 95
+    min_frames: int = 8
+    min_duration_s: float = 1.0
+    spacing_fraction: float = 0.006
+    min_motion_fraction: float = 0.02
+    min_parallax: float = 0.02
+    max_blur: float = 0.6
