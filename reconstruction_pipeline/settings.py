@@ -41,8 +41,12 @@ def checkout_root() -> Path | None:
 
 def instance_config() -> Path:
     """The project's `dagster.yaml`: at the checkout's root, or inside the installed package."""
-    root = checkout_root()
-    return (root or Path(__file__).resolve().parent) / "dagster.yaml"
+    return (checkout_root() or Path(__file__).resolve().parent) / "dagster.yaml"
+
+
+def workspace_file() -> Path:
+    """The project's `workspace.yaml`, found likewise."""
+    return (checkout_root() or Path(__file__).resolve().parent) / "workspace.yaml"
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -16,6 +16,16 @@ from reconstruction_pipeline.artifacts.verdict import Verdict
 
 
 @dataclass(frozen=True)
+class Provenance:
+    """How an artifact came to be: versions of its inputs by asset name, the stage's settings, code and run."""
+
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    code_version: str = ""
+    run_id: str = ""
+
+
+@dataclass(frozen=True)
 class Artifact:
     """A finished product of one stage for one video.
 
@@ -29,6 +39,7 @@ class Artifact:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     verdict: Verdict = field(default_factory=Verdict)
     version: str = ""
+    provenance: Provenance = field(default_factory=Provenance)
 
     KIND: ClassVar[str] = ""
     SCHEMA: ClassVar[int] = 1

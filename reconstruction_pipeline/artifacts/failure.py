@@ -13,6 +13,7 @@ class StageFailure:
     stage: str
     sentence: str
     exit_code: int = 3
+    advice: str = ""
     log_tail: str = ""
     run_id: str = ""
     at: str = ""

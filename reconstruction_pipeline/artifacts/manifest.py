@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from reconstruction_pipeline.artifacts.base import Provenance
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact
 from reconstruction_pipeline.artifacts.verdict import Verdict
 
@@ -24,7 +25,7 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """One stored version. `inputs` maps asset name to the version it was made from."""
+    """One stored version of an artifact."""
 
     kind: str
     schema: int
@@ -33,10 +34,7 @@ class Manifest:
     metrics: dict[str, Any]
     verdict: Verdict
     files: dict[str, FileEntry]
-    inputs: dict[str, str] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-    code_version: str = ""
-    run_id: str = ""
+    provenance: Provenance = field(default_factory=Provenance)
 
     def dumps(self) -> str:
         """As JSON text."""
@@ -50,6 +48,7 @@ class Manifest:
             body = json.loads(text)
             body["verdict"] = Verdict.from_json(body["verdict"])
             body["files"] = {name: FileEntry(**entry) for name, entry in body["files"].items()}
+            body["provenance"] = Provenance(**body["provenance"])
             return cls(**body)
         except (ValueError, KeyError, TypeError) as error:
             raise InvalidArtifact(f"a stored manifest is damaged ({error}); run the stage again.") from error

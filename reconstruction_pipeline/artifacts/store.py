@@ -51,16 +51,7 @@ class ArtifactStore:
         folder.mkdir(parents=True)
         return folder
 
-    def publish(
-        self,
-        key: str,
-        artifact: A,
-        *,
-        inputs: Mapping[str, str] | None = None,
-        settings: Mapping[str, Any] | None = None,
-        code_version: str = "",
-        run_id: str = "",
-    ) -> A:
+    def publish(self, key: str, artifact: A) -> A:
         """Validate, store as a new version, make it current, drop old versions; returns the stored artifact.
 
         The artifact's folder is moved (local) or uploaded; it must not be used afterwards.
@@ -76,10 +67,7 @@ class ArtifactStore:
             metrics=dict(artifact.metrics),
             verdict=artifact.verdict,
             files=describe_files(artifact.folder),
-            inputs=dict(inputs or {}),
-            settings=dict(settings or {}),
-            code_version=code_version,
-            run_id=run_id,
+            provenance=artifact.provenance,
         )
         (artifact.folder / MANIFEST).write_text(manifest.dumps())
         home = self._home(artifact.KIND, key)
@@ -88,7 +76,7 @@ class ArtifactStore:
         self._write_pointer(home / "current.json", {"version": version})
         (home / "failed.json").unlink(missing_ok=True)
         self._prune(home, version)
-        return type(artifact)(self._localise(target, manifest), artifact.metrics, artifact.verdict, version)
+        return self._open(type(artifact), target, manifest)
 
     def load(self, cls: type[A], key: str, version: str | None = None) -> A:
         """The current (or a given) version; raises `InvalidArtifact` naming the stage to run again."""
@@ -102,7 +90,7 @@ class ArtifactStore:
                 f"{key}: the stored {manifest.kind} has schema {manifest.schema}, this version reads "
                 f"{cls.KIND} schema {cls.SCHEMA}; materialize '{cls.KIND}' again."
             )
-        return cls(self._localise(target, manifest), manifest.metrics, manifest.verdict, version)
+        return self._open(cls, target, manifest)
 
     def manifest(self, kind: str, key: str, version: str | None = None) -> Manifest:
         """The manifest of a stored version."""
@@ -138,6 +126,10 @@ class ArtifactStore:
 
     def _home(self, kind: str, key: str) -> UPath:
         return self.root / kind / require_safe_key(key)
+
+    def _open(self, cls: type[A], target: UPath, manifest: Manifest) -> A:
+        folder = self._localise(target, manifest)
+        return cls(folder, manifest.metrics, manifest.verdict, manifest.version, manifest.provenance)
 
     def _place(self, folder: Path, target: UPath) -> None:
         if not self.is_local:

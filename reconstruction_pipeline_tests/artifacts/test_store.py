@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reconstruction_pipeline.artifacts import Gate, Keyframes, Verdict
+from reconstruction_pipeline.artifacts.base import Provenance
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact, UsageError
 from reconstruction_pipeline.artifacts.failure import StageFailure
 from reconstruction_pipeline.artifacts.keys import require_safe_key, video_key
@@ -27,14 +29,14 @@ def make_keyframes(store: ArtifactStore, text: str = "jpeg", key: str = "clip") 
 
 
 def test_round_trip_keeps_files_numbers_and_verdict(store: ArtifactStore) -> None:
-    stored = store.publish("clip", make_keyframes(store), inputs={"source_video": "v1"}, code_version="7")
+    made = replace(make_keyframes(store), provenance=Provenance({"source_video": "v1"}, {"count": 9}, "7", "run"))
+    stored = store.publish("clip", made)
     loaded = store.load(Keyframes, "clip")
     assert loaded.version == stored.version
     assert loaded.path("images", "a.jpg").read_text() == "jpeg"
     assert loaded.metrics == {"selected": 1}
     assert loaded.verdict.gates[0].name == "enough"
-    manifest = store.manifest("keyframes", "clip")
-    assert (manifest.inputs, manifest.code_version) == ({"source_video": "v1"}, "7")
+    assert loaded.provenance == made.provenance
 
 
 def test_a_reader_keeps_its_version_while_a_new_one_is_published(store: ArtifactStore) -> None:

@@ -1,0 +1,66 @@
+"""`reconstruct doctor` and `reconstruct ui`: this machine, and Dagster on it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from enum import StrEnum
+from pathlib import Path
+
+import typer
+
+from reconstruction_pipeline.artifacts.errors import MissingRequirement
+
+
+class Target(StrEnum):
+    """What `doctor --strict` holds the machine against."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+def doctor(
+    strict: bool = typer.Option(False, "--strict", help="Fail (exit code 4) when a needed part is missing."),
+    for_: Target = typer.Option(Target.cpu, "--for", help="What the machine is to be used for."),
+) -> int:
+    """Say what this machine has, and what each missing part costs."""
+    from reconstruction_pipeline.diagnosis import examine
+
+    rows = examine(cuda=for_ is Target.cuda)
+    width = max(len(row.part) for row in rows)
+    for row in rows:
+        mark = "ok     " if row.present else ("MISSING" if row.needed else "absent ")
+        typer.echo(f"{mark} {row.part:<{width}}  {row.detail}")
+        if not row.present and row.cost:
+            typer.echo(f"        {'':<{width}}  -> {row.cost}")
+    missing = [row.part for row in rows if row.needed and not row.present]
+    if strict and missing:
+        raise MissingRequirement(f"this machine lacks {', '.join(missing)}; see the lines above.")
+    return 0
+
+
+def ui(
+    port: int = typer.Option(3000, help="Port of the web page."),
+    host: str = typer.Option("127.0.0.1", help="Address to listen on; anyone who reaches it can start runs."),
+) -> None:
+    """Open Dagster's UI and daemon on this project's instance (Ctrl-C stops both)."""
+    from reconstruction_pipeline.settings import load_settings, use_dagster_home, workspace_file
+
+    settings = load_settings()
+    use_dagster_home(settings)
+    settings.uploads.mkdir(parents=True, exist_ok=True)
+    beside = Path(sys.executable).with_name("dagster")
+    program = str(beside) if beside.exists() else shutil.which("dagster")
+    if program is None:
+        raise MissingRequirement("the program 'dagster' is not installed beside Python; run 'make setup'.")
+    typer.echo(f"Dagster: http://{host}:{port}   storage: {settings.storage}   uploads: {settings.uploads}")
+    sys.stdout.flush()
+    os.chdir(settings.dagster_home)  # away from any project file that Dagster would prefer
+    os.execv(program, [program, "dev", "-w", str(workspace_file()), "-h", host, "-p", str(port)])
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(doctor)
+    app.command()(ui)

@@ -1,0 +1,117 @@
+"""`reconstruct run` and `reconstruct demo`: whole scenes through the Dagster job."""
+
+from __future__ import annotations
+
+import shutil
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from reconstruction_pipeline.artifacts.errors import MissingRequirement, ReconstructionError, UsageError
+from reconstruction_pipeline.cli.terminal import TerminalProgress
+
+if TYPE_CHECKING:
+    from reconstruction_pipeline.orchestration.scene_run import SceneOutcome
+
+FREE_DISK_GB = 2.0
+
+
+class PresetName(StrEnum):
+    """How much time a scene may take."""
+
+    fastest = "fastest"
+    balanced = "balanced"
+    quality = "quality"
+
+
+PRESET = typer.Option(PresetName.balanced, help="How much time to spend; see the README's table.")
+DEVICE = typer.Option("auto", help="auto, cpu or cuda.")
+OUT = typer.Option(None, metavar="DIR", help="Copy the deliverables to DIR/<name>/.")
+ACCEPT = typer.Option(False, "--accept-failed-gates", help="Go on although a quality gate failed (recorded).")
+AGAIN = typer.Option(False, "--again", help="Run although the same content was done with this preset.")
+
+
+def run(
+    inputs: list[Path] = typer.Argument(..., metavar="INPUT...", help="Videos, or folders or zips of photos."),
+    preset: PresetName = PRESET,
+    out: Path | None = OUT,
+    name: str | None = typer.Option(None, metavar="KEY", help="Name of the scene (one INPUT only)."),
+    device: str = DEVICE,
+    accept_failed_gates: bool = ACCEPT,
+    again: bool = AGAIN,
+) -> int:
+    """Reconstruct each INPUT as one scene: splats, mesh, viewer and report.
+
+    The scenes are in Dagster's UI afterwards (reconstruct ui), with lineage, checks and pictures.
+
+    Example: reconstruct run garden.mp4 --preset fastest --out results
+    """
+    if name and len(inputs) > 1:
+        raise UsageError("--name names one scene, but there are several inputs; leave it out.")
+    code = 0
+    for path in inputs:
+        try:
+            _one(path, name, preset, device, out, accept_failed_gates, again)
+        except ReconstructionError as error:
+            if len(inputs) == 1:
+                raise
+            typer.echo(f"error: {error}", err=True)
+            code = code or error.exit_code
+    return code
+
+
+def demo(preset: PresetName = PRESET, device: str = DEVICE, out: Path | None = OUT) -> int:
+    """Make the sample video (once) and reconstruct it, end to end."""
+    from reconstruction_pipeline.sample import make_sample
+    from reconstruction_pipeline.settings import load_settings
+
+    with TerminalProgress() as progress:
+        sample = make_sample(load_settings().scratch / "sample", "demo", progress=progress)
+    _one(sample.video, "demo", preset, device, out, accept=False, again=True)
+    return 0
+
+
+def _one(
+    path: Path, name: str | None, preset: PresetName, device: str, out: Path | None, accept: bool, again: bool
+) -> None:
+    from reconstruction_pipeline.orchestration.scene_run import SceneRequest, reconstruct_scene
+    from reconstruction_pipeline.settings import load_settings, use_dagster_home
+
+    settings = load_settings()
+    use_dagster_home(settings)
+    _require_disk(settings.scratch)
+    with TerminalProgress() as progress:
+        request = SceneRequest(path, name, preset.value, device, accept, again)
+        outcome = reconstruct_scene(request, progress, progress.say)
+    if out:
+        target = out / outcome.key
+        shutil.copytree(str(outcome.folder), target, dirs_exist_ok=True)
+    _summary(outcome, out / outcome.key if out else outcome.folder)
+    if outcome.error:
+        raise outcome.error
+
+
+def _require_disk(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free / 1e9
+    if free < FREE_DISK_GB:
+        raise MissingRequirement(
+            f"{folder}: {free:.1f} GB of disk are free, a scene needs about {FREE_DISK_GB:.0f}; "
+            "free some, or set RECONSTRUCTION_STORAGE to another disk."
+        )
+
+
+def _summary(outcome: SceneOutcome, folder: Path) -> None:
+    typer.echo(f"\n{outcome.key}: grade {outcome.grade}{' · ' + outcome.headline if outcome.headline else ''}")
+    for line in outcome.warnings:
+        typer.echo(f"  warning: {line}")
+    for path in sorted(p for p in Path(folder).iterdir() if not p.name.startswith(".")):
+        typer.echo(f"  {path}{'/' if path.is_dir() else ''}")
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(run)
+    app.command()(demo)

@@ -1,0 +1,54 @@
+"""`reconstruct convert`: between splat files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from reconstruction_pipeline.artifacts.errors import UsageError
+
+
+def convert(
+    source: Path = typer.Argument(..., metavar="IN", help="A splat file: .ply or .sog."),
+    target: Path = typer.Argument(..., metavar="OUT", help="The file to write: .ply or .sog."),
+    sh: int | None = typer.Option(None, min=0, max=3, help="Keep spherical harmonics up to this degree."),
+    max_splats: int | None = typer.Option(None, min=1, help="Keep the most visible splats only."),
+    rotate: str | None = typer.Option(None, metavar="X,Y,Z", help="Turn by degrees about x, then y, then z."),
+    crop: str | None = typer.Option(None, metavar="X0,Y0,Z0,X1,Y1,Z1", help="Keep splats inside this box."),
+) -> None:
+    """Convert between splat files; the formats follow from the names.
+
+    Example: reconstruct convert scene.ply scene.sog --sh 2
+    """
+    from reconstruction_pipeline.stages.compression.convert import convert as convert_file
+
+    turn = _numbers(rotate, 3, "--rotate")
+    box = _numbers(crop, 6, "--crop")
+    done = convert_file(
+        source,
+        target,
+        sh=sh,
+        max_splats=max_splats,
+        rotate=(turn[0], turn[1], turn[2]) if turn else None,
+        crop=((box[0], box[1], box[2]), (box[3], box[4], box[5])) if box else None,
+    )
+    ratio = done.bytes_in / max(done.bytes_out, 1)
+    typer.echo(f"{target}: {done.splats_out:,} splats, {done.bytes_out:,} bytes ({ratio:.1f} times smaller)")
+
+
+def _numbers(text: str | None, count: int, option: str) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != count:
+        raise UsageError(f"{option} takes {count} numbers separated by commas, not '{text}'.")
+    return values
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Register the command."""
+    app.command()(convert)

@@ -1,0 +1,152 @@
+"""`reconstruct train`, `evaluate` and `render`: splats from an existing COLMAP project, without Dagster."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from reconstruction_pipeline.artifacts.errors import UsageError
+from reconstruction_pipeline.cli.terminal import TerminalProgress
+
+if TYPE_CHECKING:
+    from reconstruction_pipeline.artifacts.colmap import ColmapModel
+    from reconstruction_pipeline.stages.splats.views import TrainingView
+
+PROJECT = typer.Argument(..., metavar="COLMAP_DIR", help="Folder with images/ and sparse/0/ (binary, undistorted).")
+SCENE = typer.Argument(..., metavar="SCENE", help="A splat file: .ply or .sog.")
+MAX_SIZE = typer.Option(None, metavar="PX", min=32, help="Longest image side; default: as stored.")
+HOLDOUT = typer.Option(8, metavar="K", min=0, help="Evaluate images 0, K, 2K … in name order; 0: all of them.")
+
+
+def train(
+    colmap_dir: Path = PROJECT,
+    out: Path = typer.Option(..., "--out", metavar="SCENE.ply", help="Where to write the scene."),
+    seconds: float | None = typer.Option(None, min=1.0, help="Time for training, initialisation and pruning."),
+    steps: int | None = typer.Option(None, min=1, help="Training steps instead of a time; deterministic."),
+    max_splats: int | None = typer.Option(None, min=1000, help="Hard cap; default: planned from the budget."),
+    max_size: int | None = MAX_SIZE,
+    holdout: int = typer.Option(0, metavar="K", min=0, help="Hold out images 0, K, 2K … and measure on them."),
+    seed: int = typer.Option(0, help="Seed of everything random."),
+    device: str = typer.Option("auto", help="auto, cpu or cuda."),
+    resume: bool = typer.Option(False, "--resume", help="Go on where an interrupted run of the same settings stopped."),
+) -> None:
+    """Train a scene on an existing COLMAP project; the last line printed is one JSON object.
+
+    Example: reconstruct train my_colmap_project --out scene.ply --seconds 60 --holdout 8
+    """
+    if seconds and steps:
+        raise UsageError("give --seconds or --steps, not both.")
+    from reconstruction_pipeline.artifacts.ply import write_ply
+    from reconstruction_pipeline.orchestration.stage_worker import peak_rss_mb
+    from reconstruction_pipeline.stages.splats import checkpoint
+    from reconstruction_pipeline.stages.splats.inputs import points_of
+    from reconstruction_pipeline.stages.splats.settings import TrainSettings
+    from reconstruction_pipeline.stages.splats.train import train_splats
+
+    if out.suffix.lower() != ".ply":
+        raise UsageError(f"{out}: training writes .ply; convert it afterwards with 'reconstruct convert'.")
+    model, views = _project(colmap_dir)
+    budget = None if steps else (seconds or 60.0)
+    settings = TrainSettings(
+        steps=steps,
+        seconds=budget,
+        max_splats=max_splats,
+        max_size=max_size,
+        holdout=holdout,
+        seed=seed,
+        device=device,  # type: ignore[arg-type]
+    )
+    saved = out.with_name(f".{out.name}.checkpoint")
+    with TerminalProgress() as progress:
+        result = train_splats(views, points_of(model), settings, progress, None, saved, resume)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.name}.partial")
+    write_ply(partial, result.gaussians, settings.sh_degree)
+    partial.replace(out)
+    checkpoint.discard(saved)
+    for gate in (g for g in result.gates if not g.passed):
+        typer.echo(f"warning: {gate.message} {gate.advice}".rstrip(), err=True)
+    line = {
+        "psnr": result.metrics["psnr_holdout_db"],
+        "ssim": result.metrics["ssim_holdout"],
+        "count": result.gaussians.count,
+        "steps": result.metrics["steps"],
+        "seconds": result.metrics["training_seconds"],
+        "peak_rss_mb": round(peak_rss_mb(), 1),
+        "device": result.metrics["device"],
+    }
+    typer.echo(json.dumps(line))
+
+
+def evaluate(
+    scene: Path = SCENE, colmap_dir: Path = PROJECT, holdout: int = HOLDOUT, max_size: int | None = MAX_SIZE
+) -> None:
+    """Render the held-out views of a project and print their PSNR and SSIM as JSON (raw, nothing fitted)."""
+    from reconstruction_pipeline.stages.compression.codecs import read_splats
+    from reconstruction_pipeline.stages.splats.evaluate import mean_scores, renderer, score
+    from reconstruction_pipeline.stages.splats.views import load_view, split
+
+    _, views = _project(colmap_dir)
+    _, held_out = split(views, holdout) if holdout else ([], views)
+    if not held_out:
+        raise UsageError(f"{colmap_dir}: no image to evaluate.")
+    render_view = renderer(read_splats(scene), [view.camera for view in views])
+    with TerminalProgress() as progress:
+        rows = []
+        for number, view in enumerate(held_out, start=1):
+            rows += score(render_view, [load_view(view, max_size)])
+            progress.report("rendering", number, len(held_out))
+    psnr, ssim = mean_scores(rows)
+    typer.echo(json.dumps({"psnr": psnr, "ssim": ssim, "views": [row._asdict() for row in rows]}))
+
+
+def render(
+    scene: Path = SCENE,
+    colmap_dir: Path = PROJECT,
+    out: Path = typer.Option(..., "--out", metavar="DIR", help="Folder for the pictures (PNG)."),
+    max_size: int | None = MAX_SIZE,
+) -> None:
+    """Render a scene from every camera of a project."""
+    import cv2
+    import numpy as np
+
+    from reconstruction_pipeline.stages.compression.codecs import read_splats
+    from reconstruction_pipeline.stages.splats.evaluate import renderer
+
+    _, views = _project(colmap_dir)
+    render_view = renderer(read_splats(scene), [view.camera for view in views])
+    out.mkdir(parents=True, exist_ok=True)
+    with TerminalProgress() as progress:
+        for number, view in enumerate(views, start=1):
+            size = max(view.camera.width, view.camera.height)
+            factor = min(1.0, max_size / size) if max_size else 1.0
+            camera = view.camera.scaled(round(view.camera.width * factor), round(view.camera.height * factor))
+            image = np.round(np.clip(render_view(camera), 0, 1) * 255).astype(np.uint8)
+            target = (out / view.name).with_suffix(".png")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not cv2.imwrite(str(target), image[:, :, ::-1]):
+                raise UsageError(f"{target}: cannot be written; check the folder.")
+            progress.report("rendering", number, len(views))
+    typer.echo(f"{len(views)} pictures in {out}")
+
+
+def _project(folder: Path) -> tuple[ColmapModel, list[TrainingView]]:
+    """The model and views of a COLMAP project; `sparse/0`, or `sparse` where there is no such folder."""
+    from reconstruction_pipeline.artifacts.colmap import read_model
+    from reconstruction_pipeline.stages.splats.inputs import views_of
+
+    if not (folder / "images").is_dir():
+        raise UsageError(f"{folder}: no folder 'images' in it; give a COLMAP project (images/ and sparse/0/).")
+    sparse = folder / "sparse" / "0"
+    model = read_model(sparse if sparse.is_dir() else folder / "sparse")
+    return model, views_of(model, lambda name: folder / "images" / name)
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command()(train)
+    app.command()(evaluate)
+    app.command()(render)

@@ -1,0 +1,113 @@
+"""What this machine has and lacks for reconstruction; the substance of `reconstruct doctor`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+
+from reconstruction_pipeline.artifacts.errors import MissingRequirement
+from reconstruction_pipeline.settings import load_settings
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One part of a machine: whether it is there, in detail, and what its absence costs."""
+
+    part: str
+    present: bool
+    detail: str
+    cost: str = ""
+    needed: bool = True
+
+
+def examine(cuda: bool = False) -> list[Finding]:
+    """Look at everything a run may use; `cuda` makes the GPU a needed part."""
+    return [_cores(), _memory(), _disk(), *_modules(), _codec(), _threading(), _viewer(), _gpu(needed=cuda)]
+
+
+def _cores() -> Finding:
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Finding("processor", True, f"{count} cores, {platform.machine()}")
+
+
+def _memory() -> Finding:
+    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    total = pages * size / 2**30
+    return Finding("memory", total >= 4, f"{total:.1f} GiB", "a scene needs about 4 GiB; larger ones fail.")
+
+
+def _disk() -> Finding:
+    folder = load_settings().scratch
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / 1e9
+    return Finding("disk", free >= 2, f"{free:.1f} GB free in {folder}", "a scene needs about 2 GB.")
+
+
+def _modules() -> list[Finding]:
+    parts = {
+        "numba": "training and depth cannot run.",
+        "av": "videos cannot be read.",
+        "cv2": "pictures cannot be read.",
+        "open3d": "no mesh; install the system libraries libegl1 libgl1 libusb-1.0-0.",
+        "torch": "no training on a GPU.",
+        "dagster": "no pipeline.",
+    }
+    return [_module(name, cost) for name, cost in parts.items()] + [_pycolmap()]
+
+
+def _module(name: str, cost: str) -> Finding:
+    try:
+        module = importlib.import_module(name)
+    except (ImportError, OSError) as error:
+        return Finding(name, False, f"cannot be imported: {error}", cost)
+    return Finding(name, True, str(getattr(module, "__version__", "present")))
+
+
+def _pycolmap() -> Finding:
+    # Not imported: it must not share a process with other users of zlib.
+    found = importlib.util.find_spec("pycolmap") is not None
+    return Finding("pycolmap", found, "present" if found else "not installed", "no camera poses.")
+
+
+def _codec() -> Finding:
+    try:
+        import av
+
+        names = [name for name in ("h264", "hevc", "av1", "vp9", "prores") if name in av.codecs_available]
+    except ImportError:
+        names = []
+    return Finding("video codecs", "h264" in names, ", ".join(names), "videos of that kind cannot be read.")
+
+
+def _threading() -> Finding:
+    try:
+        importlib.import_module("numba.np.ufunc.omppool")
+    except ImportError as error:
+        return Finding("OpenMP", False, str(error), "kernels use one queue; install the system library libgomp1.", False)
+    return Finding("OpenMP", True, "numba's kernels run on it")
+
+
+def _viewer() -> Finding:
+    from reconstruction_pipeline.viewer import vendor
+
+    try:
+        vendor.template()
+    except MissingRequirement as error:
+        return Finding("viewer", False, str(error), "no viewer.html.")
+    return Finding("viewer", True, str(vendor.VENDOR))
+
+
+def _gpu(needed: bool) -> Finding:
+    try:
+        import torch
+
+        if torch.cuda.is_available():
+            return Finding("GPU", True, torch.cuda.get_device_name(0), needed=needed)
+    except ImportError:
+        pass
+    return Finding("GPU", False, "no CUDA device", "training takes minutes on the cores instead of seconds.", needed)

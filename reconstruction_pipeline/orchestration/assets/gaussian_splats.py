@@ -1,0 +1,24 @@
+"""Asset `gaussian_splats`."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from reconstruction_pipeline.artifacts import CameraPoses, DepthMaps, GaussianSplats
+from reconstruction_pipeline.orchestration.assets.common import asset_settings
+from reconstruction_pipeline.orchestration.pipeline import Pipeline
+from reconstruction_pipeline.stages.splats.settings import GATES
+
+
+@dg.asset(**asset_settings("gaussian_splats", GATES, code_version="1", kinds={"numba"}, hardware="gpu", heavy=True))
+def gaussian_splats(
+    context: dg.AssetExecutionContext, pipeline: Pipeline, camera_poses: CameraPoses, depth_maps: DepthMaps
+) -> dg.MaterializeResult[GaussianSplats]:
+    """The trained scene; held-out views say how good it is."""
+    return pipeline.run(
+        context,
+        "reconstruction_pipeline.stages.splats:gaussian_splats",
+        args=(camera_poses, depth_maps, pipeline.row.gaussian_splats),
+        gates=GATES,
+        returns=GaussianSplats,
+    )

@@ -1,0 +1,24 @@
+"""Names that Dagster's users, configuration files and tests rely on."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+VIDEOS = "videos"
+videos = dg.DynamicPartitionsDefinition(name=VIDEOS)
+
+GPU_POOL = "gpu"
+HARDWARE_TAG = "reconstruction/hardware"
+JOB = "reconstruct_video"
+GROUP = "reconstruction"
+
+STAGES = (
+    "source_video",
+    "keyframes",
+    "camera_poses",
+    "depth_maps",
+    "gaussian_splats",
+    "mesh",
+    "compressed_splats",
+    "scene_report",
+)

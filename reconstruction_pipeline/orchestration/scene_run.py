@@ -1,0 +1,117 @@
+"""One capture, from a path on the command line to a finished or stopped scene."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from reconstruction_pipeline.artifacts import SceneReport
+from reconstruction_pipeline.artifacts.errors import InputRejected, MissingRequirement, ReconstructionError, StageFailed
+from reconstruction_pipeline.artifacts.keys import require_safe_key, video_key
+from reconstruction_pipeline.artifacts.progress import Progress
+from reconstruction_pipeline.artifacts.store import ArtifactStore
+from reconstruction_pipeline.orchestration.catalog import Entry
+from reconstruction_pipeline.orchestration.ingesting import open_catalog
+from reconstruction_pipeline.orchestration.io_manager import open_store
+from reconstruction_pipeline.orchestration.local_run import run_job
+from reconstruction_pipeline.orchestration.names import STAGES
+from reconstruction_pipeline.orchestration.progress import in_foreground
+from reconstruction_pipeline.presets import preset_named
+from reconstruction_pipeline.stages.ingest import content_sha256, probe
+
+
+@dataclass(frozen=True)
+class SceneRequest:
+    """What to reconstruct and how; `name` None takes the file's name."""
+
+    path: Path
+    name: str | None = None
+    preset: str = "balanced"
+    device: str = "auto"
+    accept_failed_gates: bool = False
+    again: bool = False
+
+
+@dataclass(frozen=True)
+class SceneOutcome:
+    """What came of it; `error` says why the line was stopped, if it was."""
+
+    key: str
+    folder: Path
+    grade: str
+    headline: str
+    warnings: tuple[str, ...]
+    error: ReconstructionError | None = None
+
+
+def reconstruct_scene(request: SceneRequest, progress: Progress, say: Callable[[str], None]) -> SceneOutcome:
+    """Probe, register and run; raises `InputRejected` before anything is registered for an unusable input."""
+    preset_named(request.preset, request.device)  # a wrong device is said before any work
+    probe(request.path)
+    sha256 = content_sha256(request.path)
+    catalog = open_catalog()
+    wanted = require_safe_key(request.name) if request.name else video_key(request.path.resolve().name)
+    key = catalog.name_for(wanted, sha256)
+    store = open_store()
+    if not request.again and _is_done(store, key, sha256, request.preset):
+        say(f"{key}: the same content was already reconstructed with preset {request.preset}; --again runs it anew.")
+        return outcome_of(store, key)
+    catalog.register(Entry(key, str(request.path.resolve()), sha256))
+    say(f"{key}: reconstructing {request.path} with preset {request.preset}")
+    choices = {
+        "preset": request.preset,
+        "device": request.device,
+        "accept_failed_gates": request.accept_failed_gates,
+    }
+    with in_foreground(progress), dg.DagsterInstance.get() as instance:
+        run = run_job(instance, key, choices)
+    if not run.success and _stopping_error(store, key, run.run_id) is None:
+        raise StageFailed(f"{key}: run {run.run_id} failed; see it with 'reconstruct ui' or run again with --debug.")
+    return outcome_of(store, key, run.run_id)
+
+
+def outcome_of(store: ArtifactStore, key: str, run_id: str = "") -> SceneOutcome:
+    """Read the outcome from the stored report."""
+    report = store.load(SceneReport, key)
+    numbers = report.all_metrics()
+    splats = numbers.get("gaussian_splats") or {}
+    parts = [
+        f"{splats['psnr_holdout_db']:.2f} dB on held-out views" if splats.get("psnr_holdout_db") else "",
+        f"{splats['count']:,} splats" if splats.get("count") else "",
+    ]
+    return SceneOutcome(
+        key=key,
+        folder=Path(str(store.root)) / "deliverables" / key,
+        grade=numbers["grade"],
+        headline=", ".join(part for part in parts if part),
+        warnings=tuple(str(item) for item in numbers.get("warnings", ())),
+        error=_stopping_error(store, key, run_id) if run_id else None,
+    )
+
+
+def _is_done(store: ArtifactStore, key: str, sha256: str, preset: str) -> bool:
+    if any(store.current_version(stage, key) is None for stage in STAGES):
+        return False
+    numbers = store.load(SceneReport, key).all_metrics()
+    return bool(
+        numbers.get("source_sha256") == sha256 and numbers.get("preset") == preset and numbers.get("grade") != "F"
+    )
+
+
+def _stopping_error(store: ArtifactStore, key: str, run_id: str) -> ReconstructionError | None:
+    """The first stage of this run that refused or whose gate blocked, as the error of the command line."""
+    for stage in STAGES:
+        failure = store.failure(stage, key)
+        if failure and failure.run_id == run_id:
+            errors = {2: InputRejected, 4: MissingRequirement}
+            return errors.get(failure.exit_code, StageFailed)(failure.sentence)
+        if store.current_version(stage, key) is None:
+            continue
+        manifest = store.manifest(stage, key)
+        if manifest.provenance.run_id == run_id and not manifest.verdict.ok:
+            rejected = stage in ("source_video", "keyframes")
+            return (InputRejected if rejected else StageFailed)(f"{key}: {manifest.verdict.sentence()}")
+    return None

@@ -1,0 +1,123 @@
+"""Runs one stage in a child process of its own.
+
+A child gives an honest `peak_rss_mb`, returns its memory when the stage ends, can be stopped while it
+is deep in native code, and cannot take Dagster's process down with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reconstruction_pipeline.artifacts.errors import StageFailed
+from reconstruction_pipeline.artifacts.progress import Progress
+
+GRACE_SECONDS = 15.0
+POLL_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class StageCall:
+    """`entry` is "module:function"; it is called as `function(*args, progress=...)` in the child."""
+
+    entry: str
+    args: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class StageOutcome:
+    """What the function returned, and the child's peak resident memory in MB."""
+
+    value: Any
+    peak_rss_mb: float
+
+
+class TransientFailure(RuntimeError):
+    """The child died from outside or met an I/O error; another attempt may succeed."""
+
+
+def run_stage_process(call: StageCall, progress: Progress) -> StageOutcome:
+    """Run the call to its end; progress reports arrive here and may cancel it by raising.
+
+    The child's own output goes where ours goes: on a step, to its compute log.
+
+    Raises the stage's own `ReconstructionError`, `TransientFailure` when the child was killed or met an
+    `OSError`, and `StageFailed` for any other exception of the child (its traceback is on stderr).
+    """
+    with tempfile.TemporaryDirectory(prefix="reconstruct-stage-") as folder:
+        result_path = Path(folder) / "result"
+        read_end, write_end = os.pipe()
+        child = subprocess.Popen(
+            [sys.executable, "-m", "reconstruction_pipeline.orchestration.stage_worker", str(write_end), result_path],
+            stdin=subprocess.PIPE,
+            pass_fds=[write_end],
+            start_new_session=True,  # a terminal's Ctrl-C reaches only us; we stop the child in order
+        )
+        os.close(write_end)
+        try:
+            assert child.stdin is not None
+            child.stdin.write(pickle.dumps(call))
+            child.stdin.flush()  # kept open: its end tells the child that we are gone
+            _forward_progress(read_end, progress.report)
+            child.wait()
+        finally:
+            os.close(read_end)
+            _stop(child)
+        if not result_path.exists():
+            raise TransientFailure(f"the process of {call.entry} ended without a result (exit status {child.returncode}).")
+        outcome: StageOutcome | BaseException = pickle.loads(result_path.read_bytes())
+    if isinstance(outcome, OSError):
+        raise TransientFailure(f"{call.entry}: {outcome}") from outcome
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
+
+
+def _forward_progress(read_end: int, report: Callable[[str, float, float, str], None]) -> None:
+    """Pass reports on until the child closes its end; wakes often so that signals are served."""
+    buffer = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(read_end, selectors.EVENT_READ)
+        while True:
+            if not selector.select(POLL_SECONDS):
+                continue
+            if not (chunk := os.read(read_end, 65536)):
+                return
+            *lines, buffer = (buffer + chunk).split(b"\n")
+            for line in lines:
+                report(*json.loads(line))
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    """Make sure that neither the child nor anything it started outlives us."""
+    if child.poll() is None:
+        child.send_signal(signal.SIGTERM)
+        try:
+            child.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            pass
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    child.wait()
+    if child.stdin:
+        child.stdin.close()
+
+
+def unexpected(error: BaseException, trace: str) -> StageFailed:
+    """An error nobody foresaw, as a sentence; the trace stays in the log."""
+    print(trace, file=sys.stderr, flush=True)
+    return StageFailed(
+        f"unexpected {type(error).__name__}: {error}. This is a bug of the pipeline; the log has the traceback."
+    )
