@@ -1,0 +1,71 @@
+"""The page in headless Chromium: nothing on the console, nothing wider than a phone, nothing from the network."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconstruction_pipeline.artifacts.progress import NullProgress
+from reconstruction_pipeline.report import StageFailure, build_report
+from reconstruction_pipeline_tests.report import scenes
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        launched = driver.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module", params=["complete", "stopped"])
+def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp(request.param)
+    if request.param == "complete":
+        inputs = scenes.inputs(scenes.line(root), key="a_scene_with_a_rather_long_name_in_one_word_of_more_than_sixty")
+    else:
+        failure = StageFailure(
+            "camera_poses", "No two frames fit together.", advice="Move sideways.", log_tail="x" * 500
+        )
+        inputs = scenes.inputs(scenes.line(root, 2), failures={"camera_poses": failure})
+    build_report(inputs, root / "report", NullProgress())
+    return root / "report" / "report.html"
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (390, "dark"), (1200, "light")])
+def test_page_fits_and_is_quiet(browser: Any, report: Path, tmp_path: Path, width: int, scheme: str) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme, offline=True)
+    page = context.new_page()
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(report.as_uri())
+    for summary in page.locator("summary").all():
+        summary.click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    broken = "[...document.images].filter(i => !i.complete || !i.naturalWidth).length"
+    assert page.evaluate(broken) == 0
+    sizes = page.evaluate("[...document.querySelectorAll('svg')].map(s => s.getBoundingClientRect().height)")
+    assert sizes and min(sizes) > 80
+    assert said == []
+    assert [url for url in asked if not url.startswith(("data:", report.as_uri()))] == []
+    picture = tmp_path / "report.png"
+    page.screenshot(path=picture, full_page=True)
+    assert picture.stat().st_size > 20_000
+    context.close()
