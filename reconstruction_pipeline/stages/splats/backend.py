@@ -31,6 +31,7 @@ def choose_device(device: Device) -> Literal["cpu", "cuda"]:
     usable = cuda_available() and find_spec("gsplat") is not None
     if device == "cuda" and not usable:
         raise MissingRequirement(
-            "Training on CUDA needs an NVIDIA GPU that torch can use, and gsplat; use --device cpu, or see `reconstruct doctor`."
+            "Training on CUDA needs gsplat and an NVIDIA GPU that torch can use; "
+            "use --device cpu, or ask `reconstruct doctor` what is missing."
         )
     return "cuda" if usable else "cpu"

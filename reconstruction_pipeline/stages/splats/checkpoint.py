@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from reconstruction_pipeline.stages.splats.state import CurveRow, TrainState
 SCHEMA = 1
 NAME = "checkpoint.npz"
 _SCALARS = (
-    "count", "step", "elapsed", "position", "level", "contribution_views", "initial_psnr", "pace", "loss_sum", "loss_steps",
+    "count", "step", "elapsed", "position", "level",
+    "contribution_views", "initial_psnr", "pace", "loss_sum", "loss_steps",
 )  # fmt: skip
 _FREE_TO_CHANGE = ("device", "threads", "checkpoint_seconds")
 """Settings that may differ between a run and its continuation."""
@@ -33,7 +34,8 @@ _FREE_TO_CHANGE = ("device", "threads", "checkpoint_seconds")
 def fingerprint(settings: TrainSettings, names: list[str], size: tuple[int, int]) -> dict[str, Any]:
     """What must be the same for a checkpoint to be continued: settings, training views and their size."""
     chosen = {key: value for key, value in asdict(settings).items() if key not in _FREE_TO_CHANGE}
-    return json.loads(json.dumps({"settings": chosen, "views": names, "size": size}))  # type: ignore[no-any-return]
+    identity: dict[str, Any] = json.loads(json.dumps({"settings": chosen, "views": names, "size": size}))
+    return identity
 
 
 def save(folder: Path, state: TrainState, cap: int, identity: dict[str, Any]) -> Path:
@@ -45,7 +47,7 @@ def save(folder: Path, state: TrainState, cap: int, identity: dict[str, Any]) ->
         "cap": cap,
         "rng": state.rng.bit_generator.state,
         "exposure_active": state.exposure.active,
-        "curve": [list(row) for row in state.curve],
+        "curve": [astuple(row) for row in state.curve],
         **{name: getattr(state, name) for name in _SCALARS},
     }
     target, temporary = folder / NAME, folder / f".{NAME}.{os.getpid()}.tmp"
@@ -88,7 +90,9 @@ def load(folder: Path, identity: dict[str, Any]) -> tuple[TrainState, int] | Non
             meta = json.loads(str(data["meta"]))
             arrays = {name: data[name] for name in data.files if name != "meta"}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InvalidArtifact(f"{path}: the checkpoint is damaged ({error}); delete it to train from the start.") from error
+        raise InvalidArtifact(
+            f"{path}: the checkpoint is damaged ({error}); delete it to train from the start."
+        ) from error
     if meta["schema"] != SCHEMA or meta["identity"] != identity:
         raise InvalidArtifact(
             f"{path}: the checkpoint is of another run (other settings, pictures or version); "
@@ -103,7 +107,8 @@ def load(folder: Path, identity: dict[str, Any]) -> tuple[TrainState, int] | Non
     m[:, :count], v[:, :count] = arrays["m"], arrays["v"]
     contribution = np.zeros(planes.shape[1], np.float32)
     contribution[:count] = arrays["contribution"]
-    table = Exposure(*(row.copy() for row in arrays["exposure"]), arrays["exposure_steps"], meta["exposure_active"])
+    values, first, second = (row.copy() for row in arrays["exposure"])
+    table = Exposure(values, first, second, arrays["exposure_steps"], meta["exposure_active"])
     state = TrainState(
         planes=planes,
         m=m,

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from reconstruction_pipeline.artifacts.camera_poses import CameraPoses
 from reconstruction_pipeline.artifacts.colmap import ColmapModel
 from reconstruction_pipeline.artifacts.depth_maps import DepthMaps
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact
@@ -28,7 +27,7 @@ def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
 
     image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
     if image is None:
-        raise InvalidArtifact(f"{path}: the image is missing or unreadable; give the pictures the poses were made from.")
+        raise InvalidArtifact(f"{path}: missing or unreadable; give the pictures that the poses were made from.")
     return np.ascontiguousarray(image[:, :, ::-1])
 
 
@@ -72,7 +71,7 @@ def depth_normals(
 def dense_points_of(
     depth_maps: DepthMaps, views: list[TrainingView], seed: int, count: int = DENSE_POINTS
 ) -> Points | None:
-    """About `count` coloured points with normals, drawn evenly from the confident pixels of `views`; None if there are none.
+    """About `count` coloured points with normals, drawn from the confident pixels of `views`; None if there are none.
 
     Give training views only: depth of a held-out view would let its picture into the scene.
     """

@@ -69,8 +69,8 @@ def gradient_step(state: TrainState, scratch: Scratch, settings: TrainSettings, 
         state.planes, state.count, target.camera,
         sh_degree=schedule.sh_degree(progress, settings), near=NEAR, contribution=collect,
     )  # fmt: skip
-    if collect:
-        state.contribution[: state.count] += scratch.rasterizer.contribution[: state.count]
+    if rendered.contribution is not None:
+        state.contribution[: state.count] += rendered.contribution
         state.contribution_views += 1
     image, table = rendered.image, state.exposure
     if table.active:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
+from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def write_scene(folder: Path, result: TrainingResult, sh_degree: int) -> list[Ga
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "scene.ply"
     write_ply(path, result.gaussians, sh_degree)
-    write_table(folder / "training_curve.csv", CurveRow._fields, result.curve)
+    write_table(folder / "training_curve.csv", [f.name for f in fields(CurveRow)], map(astuple, result.curve))
     write_table(folder / "evaluation.csv", ("name", "psnr", "ssim"), result.evaluation)
     read = read_ply(path)
     same = read.count == result.gaussians.count and bool(np.array_equal(read.means, result.gaussians.means))

@@ -44,7 +44,7 @@ class TrainSettings:
     lr_sh_rest: float = 2.5e-3 / 20
     lr_scale: float = 4.0
     """All rates times this: few steps want larger ones."""
-    means_final: float = 0.01
+    means_final: float = 0.05
     """The rate of the means falls exponentially to this fraction of itself."""
     cooldown_start: float = 0.75
     cooldown_final: float = 0.15
@@ -67,11 +67,11 @@ class TrainSettings:
     grow_start: float = 0.1
     grow_until: float = 0.6
     min_opacity: float = 0.005
-    noise: float = 5e5
-    opacity_reg: float = 0.01
-    scale_reg: float = 0.01
+    noise: float = 2e5
+    opacity_reg: float = 0.0
+    scale_reg: float = 0.0
 
-    exposure: Literal["off", "on", "auto"] = "auto"
+    exposure: Literal["off", "on", "auto"] = "off"
     prune_loss: float = 1e-3
     """Share of the total blend weight that the final pruning may remove."""
     checkpoint_seconds: float = 30.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,8 @@ from reconstruction_pipeline.stages.splats.exposure import Exposure
 Planes = npt.NDArray[np.float32]
 
 
-class CurveRow(NamedTuple):
+@dataclass(frozen=True)
+class CurveRow:
     """A row of the training curve: mean loss since the row before."""
 
     step: int
@@ -84,5 +84,6 @@ def gaussians_of(state: TrainState) -> Gaussians:
     """The live Gaussians (normalised frame), quaternions made unit."""
     means, log_scales, quats, opacity_logits, sh = layout.from_planes(state.planes, state.count)
     norm = np.linalg.norm(quats, axis=1, keepdims=True)
-    quats = np.where(norm > 1e-12, quats / np.maximum(norm, 1e-12), np.float32([1, 0, 0, 0]))
+    identity = np.array([1, 0, 0, 0], np.float32)
+    quats = np.where(norm > 1e-12, quats / np.maximum(norm, 1e-12), identity)
     return Gaussians(means, log_scales, quats.astype(np.float32), opacity_logits, sh)

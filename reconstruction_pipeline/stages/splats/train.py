@@ -114,7 +114,7 @@ def train_splats(
     }
     verdict = [entry_gate, *gates.loss_gates(state.curve), *gates.model_gates(gaussians, cap)]
     if rows:
-        verdict += gates.quality_gates(float(metrics["psnr_holdout_db"]), state.initial_psnr)
+        verdict += gates.quality_gates(mean_scores(rows)[0], state.initial_psnr)
     return TrainingResult(gaussians, tuple(state.curve), tuple(rows), tuple(verdict), metrics, tuple(held_out))
 
 

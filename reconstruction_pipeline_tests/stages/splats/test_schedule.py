@@ -1,6 +1,7 @@
 """Schedules: levels, growth under the cap, clocks and rates."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def test_levels_cover_the_run_from_coarse_to_full():
     assert [level.factor for level in plan.levels] == [4, 2, 1]
     assert (plan.levels[-1].width, plan.levels[-1].height) == (269, 480)
     assert plan.levels[0].start == 0.0 and plan.levels[-1].end == 1.0
-    for before, after in zip(plan.levels, plan.levels[1:], strict=False):
+    for before, after in pairwise(plan.levels):
         assert before.end == after.start and before.clock_end < after.clock_end
     assert [plan.level_index(p) for p in (0.0, 0.9999, 1.0)] == [0, 2, 2]
 
@@ -59,7 +60,7 @@ def test_longer_budgets_and_faster_machines_get_more_splats():
 def test_growth_is_monotonic_within_a_level_and_never_above_the_cap():
     for factor in (4, 2, 1):
         counts = [schedule.target_count(p, 30_000, 10_000, factor, STEPS) for p in np.linspace(0, 1, 50)]
-        assert all(a <= b for a, b in zip(counts, counts[1:], strict=False))
+        assert all(a <= b for a, b in pairwise(counts))
         assert counts[0] == 10_000 and max(counts) <= 30_000
     assert schedule.target_count(1.0, 30_000, 10_000, 1, STEPS) == 30_000
     assert schedule.target_count(1.0, 30_000, 10_000, 2, STEPS) == 15_000
