@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -47,9 +48,10 @@ class Pipeline(dg.ConfigurableResource):
         args: tuple[Any, ...],
         gates: GateNames,
         returns: type[A],
+        options: Mapping[str, Any] | None = None,
         data_version_metric: str | None = None,
     ) -> dg.MaterializeResult[A]:
-        """Run the stage function `entry(*args, workspace, progress=…)` in a child process.
+        """Run the stage function `entry(*args, workspace, progress=…, **options)` in a child process.
 
         Returns its artifact with metrics, provenance and gate results. A refusal by the stage is remembered,
         explained in `report.html`, and not retried; nor is a bug. What another attempt may cure is raised as it is.
@@ -61,7 +63,7 @@ class Pipeline(dg.ConfigurableResource):
         progress = progress_for(context.log.info)
         try:
             self._refuse_failed(inputs)
-            call = StageCall(entry, (*args, store.workspace(stage, key)))
+            call = StageCall(entry, (*args, store.workspace(stage, key)), options or {})
             outcome = run_stage_process(call, progress)
         except Cancelled:
             raise
@@ -100,6 +102,12 @@ class Pipeline(dg.ConfigurableResource):
         outcome = run_stage_process(call, progress_for(context.log.info))
         provenance = self._provenance(context, list(made.values()), {})
         return dg.MaterializeResult(value=replace(outcome.value, provenance=provenance))
+
+    def checkpoint_folder(self, context: dg.AssetExecutionContext, *inputs: Artifact) -> Path:
+        """Where a stage may keep its state across attempts: one folder for each set of inputs and preset."""
+        versions = "-".join(item.version for item in inputs)
+        name = f"{context.asset_key.path[-1]}-{context.partition_key}-{self.preset}-{versions}"
+        return open_store().scratch / "checkpoints" / name
 
     def _provenance(
         self, context: dg.AssetExecutionContext, inputs: list[Artifact], settings: Mapping[str, Any]

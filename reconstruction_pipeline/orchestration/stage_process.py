@@ -14,8 +14,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,11 @@ POLL_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class StageCall:
-    """`entry` is "module:function"; it is called as `function(*args, progress=...)` in the child."""
+    """`entry` is "module:function"; it is called as `function(*args, progress=..., **options)` in the child."""
 
     entry: str
     args: tuple[Any, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

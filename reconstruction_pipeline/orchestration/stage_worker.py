@@ -60,7 +60,7 @@ def run(call: StageCall, progress: PipeProgress) -> StageOutcome | BaseException
     """The stage's outcome, or the error that ended it."""
     try:
         module, _, function = call.entry.partition(":")
-        value = getattr(importlib.import_module(module), function)(*call.args, progress=progress)
+        value = getattr(importlib.import_module(module), function)(*call.args, progress=progress, **call.options)
         return StageOutcome(value, round(peak_rss_mb(), 1))
     except (ReconstructionError, OSError) as error:
         traceback.print_exc()

@@ -14,11 +14,12 @@ from reconstruction_pipeline.stages.splats.settings import GATES
 def gaussian_splats(
     context: dg.AssetExecutionContext, pipeline: Pipeline, camera_poses: CameraPoses, depth_maps: DepthMaps
 ) -> dg.MaterializeResult[GaussianSplats]:
-    """The trained scene; held-out views say how good it is."""
+    """The trained scene; held-out views say how good it is. An interrupted training goes on where it stopped."""
     return pipeline.run(
         context,
         "reconstruction_pipeline.stages.splats:gaussian_splats",
         args=(camera_poses, depth_maps, pipeline.row.gaussian_splats),
+        options={"checkpoint_folder": pipeline.checkpoint_folder(context, camera_poses, depth_maps)},
         gates=GATES,
         returns=GaussianSplats,
     )

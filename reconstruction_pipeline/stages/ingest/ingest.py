@@ -11,6 +11,7 @@ from reconstruction_pipeline.artifacts.errors import InputRejected
 from reconstruction_pipeline.artifacts.progress import NullProgress, Progress
 from reconstruction_pipeline.artifacts.source_video import SourceVideo
 from reconstruction_pipeline.artifacts.verdict import Gate, Verdict
+from reconstruction_pipeline.stages.ingest.identity import photo_set_sha256
 from reconstruction_pipeline.stages.ingest.limits import IngestLimits
 from reconstruction_pipeline.stages.ingest.probe import Probe, probe
 
@@ -86,7 +87,7 @@ def _copy_video(path: Path, folder: Path, progress: Progress) -> tuple[str, int]
 def _copy_photos(path: Path, found: Probe, folder: Path, limits: IngestLimits, progress: Progress) -> tuple[str, int]:
     from reconstruction_pipeline.stages.ingest.photos import PhotoSet
 
-    lines, total = [], 0
+    pairs, total = [], 0
     with PhotoSet(path, limits) as photos:
         usable = [p for p in photos.photos if p.name not in found.unusable]
         for number, photo in enumerate(sorted(usable, key=lambda p: p.name), start=1):
@@ -99,7 +100,7 @@ def _copy_photos(path: Path, found: Probe, folder: Path, limits: IngestLimits, p
                 if isinstance(error, OSError):
                     raise
                 raise InputRejected(f"{path.name}: '{photo.name}' is damaged ({error}); make the zip again.") from error
-            lines.append(f"{photo.name}\0{digest}\n")
+            pairs.append((photo.name, digest))
             total += size
             progress.report("ingest", number, len(usable), photo.name)
-    return hashlib.sha256("".join(lines).encode()).hexdigest(), total
+    return photo_set_sha256(pairs), total

@@ -1,0 +1,41 @@
+# Everything runs in .venv, which the first target you call sets up.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo ui test test-fast lint bench soak clean clean-cache
+BIN := .venv/bin
+
+help: ## Show the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## Install everything into .venv (packages, system libraries, viewer, compiled kernels)
+	@tools/setup.sh
+
+demo: setup ## Reconstruct the bundled sample video on this machine
+	@$(BIN)/reconstruct demo
+
+ui: setup ## Open Dagster on http://127.0.0.1:3000
+	@$(BIN)/reconstruct ui
+
+test: setup ## Lint and run all tests (at most 15 minutes on two cores)
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/python -m pytest -q
+
+test-fast: setup ## The fast ring: no daemon, no browser, nothing slow
+	@$(BIN)/python -m pytest -q -m "not slow and not daemon and not browser and not gpu"
+
+lint: setup ## Style, types and import directions
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: setup ## Measure the kernels, with the factor by which this machine differs from the reference
+	@$(BIN)/python -m reconstruction_pipeline.kernels.bench
+
+soak: setup ## What is too long for every change: the slow tests on all real captures
+	@RECONSTRUCTION_SOAK=1 $(BIN)/python -m pytest -q -m "slow or daemon or browser" --timeout 3600
+
+clean-cache: ## Forget compiled kernels
+	@find reconstruction_pipeline -name '*.nb[ci]' -delete
+
+clean: clean-cache ## Remove the environment; keeps storage/
+	@rm -rf .venv

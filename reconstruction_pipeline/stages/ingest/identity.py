@@ -1,0 +1,36 @@
+"""What makes two captures the same: their content, never their name or place."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from reconstruction_pipeline.stages.ingest.limits import IngestLimits
+
+
+def photo_set_sha256(photos: Iterable[tuple[str, str]]) -> str:
+    """Identity of a photo set from its (relative name, SHA-256) pairs, in any order; a zip and its folder agree."""
+    lines = "".join(f"{name}\0{digest}\n" for name, digest in sorted(photos))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def content_sha256(path: Path) -> str:
+    """The hash that `ingest` will give this capture, without copying it; `path` has passed `probe`."""
+    from reconstruction_pipeline.stages.ingest.photos import PhotoSet
+    from reconstruction_pipeline.stages.ingest.probe import probe
+
+    found = probe(path)
+    if found.kind == "video":
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    pairs = []
+    with PhotoSet(path, IngestLimits()) as photos:
+        for photo in photos.photos:
+            if photo.name not in found.unusable:
+                with photos.open(photo) as file:
+                    digest = hashlib.sha256()
+                    while chunk := file.read(1 << 20):
+                        digest.update(chunk)
+                    pairs.append((photo.name, digest.hexdigest()))
+    return photo_set_sha256(pairs)
