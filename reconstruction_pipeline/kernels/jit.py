@@ -28,7 +28,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 # `contract` lets LLVM fuse multiply and add; nothing that may reorder sums or assume the absence of NaN is allowed,
 # because the exponent tricks in simd_math and the NaN guards depend on exact IEEE behaviour.
-_OPTIONS: dict[str, Any] = {"error_model": "numpy", "boundscheck": False, "nogil": True, "fastmath": {"contract", "nsz"}}
+_OPTIONS: dict[str, Any] = {
+    "error_model": "numpy",
+    "boundscheck": False,
+    "nogil": True,
+    "fastmath": {"contract", "nsz"},
+}
 
 
 def kernel(*, parallel: bool = False) -> Callable[[F], F]:

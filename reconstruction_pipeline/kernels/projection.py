@@ -203,9 +203,7 @@ def project_group(planes, stride, i, camera, degree, records, touched, keys, rec
     store_ints(rect_x, i, to_int(select(visible, left * RECT_BASE + right, 0.0)))
     store_ints(rect_y, i, to_int(select(visible, top * RECT_BASE + bottom, 0.0)))
     direction, _ = view_direction(mean, camera)
-    red, green, blue = spherical_harmonics.evaluate(
-        planes, stride, i, direction[0], direction[1], direction[2], degree
-    )
+    red, green, blue = spherical_harmonics.evaluate(planes, stride, i, direction[0], direction[1], direction[2], degree)
     scale = (-0.5 * LOG2_E) / determinant
     store_transposed(
         records,

@@ -40,7 +40,6 @@ from reconstruction_pipeline.kernels.raster_forward import (
     G_PLANE,
     PLANE,
     R_PLANE,
-    T_PLANE,
     exponent,
 )
 from reconstruction_pipeline.kernels.simd import (
@@ -49,6 +48,7 @@ from reconstruction_pipeline.kernels.simd import (
     get,
     load,
     minimum,
+    prefetch_for_write,
     row_lanes,
     select,
     store,
@@ -119,23 +119,22 @@ def _slot(records, records_int, r, tile_x, tile_y):
 
 
 @inline
-def _flush(scratch, k, slots, at):
-    """Reduce and clear the vectors of one Gaussian."""
-    vectors = (
-        load(scratch, k),
-        load(scratch, k + 16),
-        load(scratch, k + 32),
-        load(scratch, k + 48),
-        load(scratch, k + 64),
-        load(scratch, k + 80),
-        load(scratch, k + 96),
-        load(scratch, k + 112),
-        load(scratch, k + 128),
-        load(scratch, k + 144),
+def _reduce(scratch, k):
+    """Lane m of the result is the sum over pixels of the m-th vector of one Gaussian."""
+    return sums(
+        (
+            load(scratch, k),
+            load(scratch, k + 16),
+            load(scratch, k + 32),
+            load(scratch, k + 48),
+            load(scratch, k + 64),
+            load(scratch, k + 80),
+            load(scratch, k + 96),
+            load(scratch, k + 112),
+            load(scratch, k + 128),
+            load(scratch, k + 144),
+        )
     )
-    store(slots, at, sums(vectors))
-    for i in range(0, _VECTORS, 16):
-        store(scratch, k + i, 0.0)
 
 
 @device
@@ -176,20 +175,22 @@ def _load_gradients(
 def _tile(tile_x, tile_y, start, end, group, done, ids, records, records_int, words, scratch, slots, depth):
     first = start
     while group < done:
-        used = np.int64(0)
+        count = min(GROUP, end - first)
+        for k in range(0, count * _VECTORS, 16):
+            store(scratch, k, 0.0)
+        # Slots are far apart; without asking early, each write would wait for memory and hold up all later ones.
+        for j in range(count):
+            at = _slot(records, records_int, np.int64(get(ids, first + j)) * RECORD, tile_x, tile_y) * SLOT_SIZE
+            prefetch_for_write(slots, at)
         for block in range(16):
             word = np.int64(get(words, group * 16 + block))
-            used |= word
             if word != 0:
                 px = column_lanes() + (tile_x * TILE + 4 * (block & 3) + 0.5)
                 py = row_lanes() + (tile_y * TILE + 4 * (block >> 2) + 0.5)
                 _block(word, first, ids, records, px, py, scratch, 16 * block, depth)
-        for j in range(min(GROUP, end - first)):
+        for j in range(count):
             at = _slot(records, records_int, np.int64(get(ids, first + j)) * RECORD, tile_x, tile_y) * SLOT_SIZE
-            if (used >> j) & 1:
-                _flush(scratch, j * _VECTORS, slots, at)
-            else:
-                store(slots, at, 0.0)
+            store(slots, at, _reduce(scratch, j * _VECTORS))
         first += GROUP
         group += 1
     for k in range(first, end):

@@ -39,7 +39,6 @@ from reconstruction_pipeline.kernels.simd import (
     full_ints,
     get,
     load,
-    mask_bits,
     mask_of_bits,
     maximum,
     minimum,

@@ -305,3 +305,18 @@ def fetch_and_add(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
         return builder.atomic_rmw("add", pointer, args[2], "monotonic")
 
     return types.int64(array, types.intp, types.int64), codegen
+
+
+@intrinsic
+def prefetch_for_write(typingctx: Any, array: Any, index: Any) -> Any:
+    """Ask for the cache line of `array[index]`, to be written soon."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, I32, I32, I32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        pointer = element_pointer(context, builder, sig.args[0], args[0], args[1], ir.IntType(8))
+        builder.call(function, [pointer, I32(1), I32(3), I32(1)])
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp), codegen
