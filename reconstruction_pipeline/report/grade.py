@@ -12,7 +12,7 @@ MEANING = {
     "B": "Good: ready to show; see what keeps it from an A",
     "C": "Usable: the scene is there, with visible flaws",
     "D": "Weak: look before you rely on it",
-    "F": "Stopped: there is no scene to trust",
+    "F": "Failed: there is no scene to trust",
 }
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from reconstruction_pipeline.report.grade import A_PSNR_DB, B_MAX_WARNINGS, B_PSNR_DB, C_PSNR_DB, grade_of
 from reconstruction_pipeline.report.inputs import ESSENTIAL, STAGES, ReportInputs
 from reconstruction_pipeline.report.plain import number_of
+from reconstruction_pipeline.report.words import listed
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`failed` is the first cause of a stop, or a stage without a result; `blocked` says whether there is no scene."""
+    """How it ended.
+
+    `failed`: the first cause of a stop, or a stage without a result. `blocked`: a blocking gate failed or there is
+    no scene. `went_on`: later stages ran all the same, because failed gates were accepted.
+    """
 
     grade: str
     blocked: bool
+    went_on: bool
     failed: Finding | None
     warnings: tuple[Finding, ...]
     reasons: tuple[str, ...]
@@ -55,7 +61,8 @@ def outcome_of(inputs: ReportInputs) -> Outcome:
     grade = grade_of(blocked=blocked, psnr_holdout_db=psnr, warnings=len(warnings), fallback_levels=levels.values())
     failed = next(iter(stops or lesser), None)
     reasons = () if blocked else tuple(_reasons(psnr, len(warnings), levels))
-    return Outcome(grade, blocked, failed, warnings, reasons)
+    went_on = bool(blocked and failed and any(s in inputs.artifacts for s in _after(failed.stage)))
+    return Outcome(grade, blocked, went_on, failed, warnings, reasons)
 
 
 def _stops(inputs: ReportInputs) -> Iterator[Finding]:
@@ -67,6 +74,12 @@ def _stops(inputs: ReportInputs) -> Iterator[Finding]:
             yield Finding(stage, " ".join(g.message for g in gates), " ".join(dict.fromkeys(g.advice for g in gates)))
         if stage in inputs.failures and stage in ESSENTIAL:
             yield _of_failure(inputs, stage)
+
+
+def _after(stage: str) -> list[str]:
+    """The stages after one; none after a stage that is not of the line."""
+    stages = list(STAGES)
+    return stages[stages.index(stage) + 1 :] if stage in stages else []
 
 
 def _of_failure(inputs: ReportInputs, stage: str) -> Finding:
@@ -102,5 +115,7 @@ def _reasons(psnr: float | None, warnings: int, levels: dict[str, int | None]) -
     if warnings:
         limit = f", more than {B_MAX_WARNINGS}" if warnings > B_MAX_WARNINGS else ""
         yield f"there {'is one warning' if warnings == 1 else f'are {warnings} warnings{limit}'}"
-    if fallen := [STAGES[stage].lower() for stage, level in levels.items() if level != 0]:
-        yield f"{' and '.join(fallen)} did not run on the first choice of method"
+    if fallen := [STAGES[stage].lower() for stage, level in levels.items() if level]:
+        yield f"{listed(fallen)} fell back from the first choice of method"
+    if unsaid := [STAGES[stage].lower() for stage, level in levels.items() if level is None]:
+        yield f"{listed(unsaid)} did not record which method ran"

@@ -11,14 +11,14 @@ from reconstruction_pipeline.report.inputs import STAGES, ReportInputs
 from reconstruction_pipeline.report.outcome import Outcome
 from reconstruction_pipeline.report.plain import number_of, without_private_lines
 from reconstruction_pipeline.report.section import Section
-from reconstruction_pipeline.report.sections import capture, making, quality
+from reconstruction_pipeline.report.sections import capture, depth, making, quality
 from reconstruction_pipeline.report.words import clock, duration, listed, number, plural, size
 
 SECTIONS = (
     quality.comparisons,
     capture.keyframes,
     capture.camera_poses,
-    capture.depth_maps,
+    depth.depth_maps,
     quality.training,
     quality.mesh,
     making.compression,
@@ -83,6 +83,8 @@ def _context(inputs: ReportInputs, outcome: Outcome, sections: list[Section]) ->
 
 def verdict_line(inputs: ReportInputs, outcome: Outcome) -> str:
     """One plain sentence: what came out, and what keeps it from the best grade."""
+    if outcome.went_on:
+        return "The line went on only because failed gates were accepted. Do not rely on what it made."
     if outcome.blocked:
         reached = [STAGES[s].lower() for s in STAGES if s in inputs.artifacts]
         return "No scene was made from this capture. " + (f"Reached: {listed(reached)}." if reached else "")

@@ -6,6 +6,12 @@ import base64
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -26,26 +32,33 @@ class Picture:
         return self.width > 2.2 * self.height
 
 
-def picture(path: Path, alt: str, caption: str = "", *, badge: str = "", tone: str = "", longest: int = 960) -> Picture:
-    """Load a picture, reduce its longer side to `longest` px and drop EXIF, GPS and device data by re-encoding.
-
-    Raises `OSError` when the file is no readable picture.
-    """
+def opened(path: Path, longest: int) -> Image.Image:
+    """A picture upright in RGB, its longer side at most `longest` px; raises `OSError` when it is not readable."""
     from PIL import Image, ImageOps
 
-    with Image.open(path) as opened:
-        opened.draft("RGB", (longest, longest))
-        image = ImageOps.exif_transpose(opened).convert("RGB")
+    with Image.open(path) as file:
+        file.draft("RGB", (longest, longest))
+        image = ImageOps.exif_transpose(file).convert("RGB")
     image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    return image
+
+
+def encode(image: Image.Image, alt: str, caption: str = "", *, badge: str = "", tone: str = "") -> Picture:
+    """The pixels as JPEG and nothing else: no EXIF, no GPS, no device."""
     image.info.clear()
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=80 if longest > 400 else 72, optimize=True, progressive=True)
+    image.save(buffer, "JPEG", quality=80 if max(image.size) > 400 else 72, optimize=True, progressive=True)
     uri = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
     return Picture(uri, *image.size, alt, caption, badge, tone)
 
 
-def spread(paths: list[Path], most: int) -> list[Path]:
+def picture(path: Path, alt: str, caption: str = "", *, badge: str = "", tone: str = "", longest: int = 960) -> Picture:
+    """A file for the page; raises `OSError` when it is no readable picture."""
+    return encode(opened(path, longest), alt, caption, badge=badge, tone=tone)
+
+
+def spread(items: list[Item], most: int) -> list[Item]:
     """At most `most` of them, evenly spaced, first and last included."""
-    if len(paths) <= most:
-        return paths
-    return [paths[round(i * (len(paths) - 1) / (most - 1))] for i in range(most)]
+    if len(items) <= most:
+        return items
+    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]

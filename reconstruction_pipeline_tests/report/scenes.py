@@ -113,9 +113,10 @@ def camera_poses(root: Path, placed: int = 30) -> CameraPoses:
 
 def depth_maps(root: Path) -> DepthMaps:
     (root / "depth").mkdir(parents=True)
-    np.savez(root / "depth" / f"{NAMES[0]}.npz", depth=np.ones((9, 16), np.float32), confidence=np.ones((9, 16)))
+    ramp = np.tile(np.linspace(1, 4, 16, dtype=np.float32), (9, 1))
     for row in (0, 12, 24):
-        draw(root / "previews" / f"frame_{row:04d}.jpg", (320, 90), row)
+        np.savez(root / "depth" / f"{NAMES[row]}.npz", depth=ramp, confidence=np.ones((9, 16)))
+    draw(root / "previews" / "strip.jpg", (320, 90), 0)
     gate = Gate(
         "coverage", False, "warn", "Depth was found for 38 % of the pixels.", 0.38, 0.4, "Film textured surfaces."
     )

@@ -91,7 +91,7 @@ def test_grade_a_needs_a_clean_line(tmp_path: Path) -> None:
     artifacts["mesh"] = replace(artifacts["mesh"], metrics=fallen)
     metrics, page = report_of(scenes.inputs(artifacts), tmp_path / "b")
     assert metrics["grade"] == "B"
-    assert "Not an A because mesh did not run on the first choice of method." in page.text
+    assert "Not an A because mesh fell back from the first choice of method." in page.text
     assert "fallback" in page.text
 
 
@@ -194,3 +194,12 @@ def test_metrics_file_is_strict_json(complete: tuple[dict, Page, Path]) -> None:
         raise AssertionError(f"{name} is no JSON")
 
     json.loads((complete[2] / "report" / "metrics.json").read_text(), parse_constant=refuse)
+
+
+def test_accepted_failed_gates_still_fail(tmp_path: Path) -> None:
+    artifacts = scenes.line(tmp_path)
+    artifacts["camera_poses"] = scenes.camera_poses(tmp_path / "few", placed=6)
+    metrics, page = report_of(scenes.inputs(artifacts), tmp_path / "report")
+    assert metrics["grade"] == "F" and metrics["failed"]["stage"] == "camera_poses"
+    assert "Failed at camera poses" in page.text and "only because failed gates were accepted" in page.text
+    assert "No scene was made" not in page.text

@@ -1,10 +1,10 @@
-"""What was filmed and where the camera was: keyframes, camera poses, depth maps."""
+"""What was filmed and where the camera was: keyframes and camera poses."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from reconstruction_pipeline.artifacts import CameraPoses, DepthMaps, Keyframes
+from reconstruction_pipeline.artifacts import CameraPoses, Keyframes
 from reconstruction_pipeline.report.camera_path import path_views
 from reconstruction_pipeline.report.inputs import ReportInputs
 from reconstruction_pipeline.report.pictures import picture, spread
@@ -15,10 +15,6 @@ from reconstruction_pipeline.report.sections.pieces import facts_of, previews
 from reconstruction_pipeline.report.words import number
 
 MOST_THUMBNAILS = 24
-DEPTH_LEAD = (
-    "How far every part of the picture is, measured between the images: near is red, far is blue, "
-    "and black is where no two views agree."
-)
 
 
 def keyframes(inputs: ReportInputs) -> Section | None:
@@ -98,16 +94,4 @@ def camera_poses(inputs: ReportInputs) -> Section | None:
         ),
     )
     section.attempt("The previews", lambda: section.pictures.extend(previews(artifact, "Camera poses")))
-    return section
-
-
-def depth_maps(inputs: ReportInputs) -> Section | None:
-    """Depth beside the images it belongs to."""
-    artifact = inputs.artifacts.get("depth_maps")
-    if not isinstance(artifact, DepthMaps):
-        return None
-    section = Section("depth-maps", "Depth", layout="small", lead=DEPTH_LEAD)
-    section.attempt("The depth maps", lambda: section.pictures.extend(previews(artifact, "Depth map", most=6)))
-    names = ("images", "coverage", "sparse_within_5_percent", "median_relative_error_to_sparse")
-    section.facts = facts_of(artifact, names)
     return section
