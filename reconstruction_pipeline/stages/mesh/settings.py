@@ -1,0 +1,35 @@
+"""What the mesh stage may be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class MeshSettings:
+    """Depth rendered from the Gaussians, fused into a distance field, cleaned and reduced."""
+
+    render_side: int = 640
+    """Longest side of the rendered depth in pixels; never larger than the images."""
+    resolution: int = 320
+    """Voxels along the longest side of the region that is seen; coarser where the depth is coarser."""
+    max_faces: int = 200_000
+    """Faces after decimation."""
+    min_alpha: float = 0.6
+    """Pixels that the Gaussians cover less are unknown."""
+    min_cosine: float = 0.12
+    """Surfaces seen at a flatter angle are not fused from that view."""
+    depth_tolerance: float = 0.015
+    """Views agree about a surface when their depths differ by less than this share."""
+    min_consistent: int = 2
+    """Other views that must agree (fewer where there are fewer)."""
+    truncation_voxels: float = 4.0
+    """Half the width of the distance field's band."""
+    max_hole_edges: int = 24
+    """Holes with at most this many border edges are filled."""
+    threads: int | None = None
+    """None: as many as there are cores."""
+    accepted_dominance: float = 0.5
+    """Gate: share of the faces in the largest connected component."""
+    accepted_coverage: float = 0.6
+    """Gate: share of the rendered depth that lies within two voxels of the mesh."""
