@@ -20,7 +20,7 @@ class WriteOptions:
 
     sh_degree: int | None = None
     palette: int | None = None
-    kmeans_iterations: int = 6
+    kmeans_iterations: int = 8
     seed: int = 0
 
 

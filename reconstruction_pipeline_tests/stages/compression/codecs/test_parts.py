@@ -6,7 +6,7 @@ import numpy as np
 
 from reconstruction_pipeline.stages.compression.codecs.codebook import nearest_code, weighted_codebook
 from reconstruction_pipeline.stages.compression.codecs.ordering import morton_order
-from reconstruction_pipeline.stages.compression.codecs.palette import assign, kmeans_palette, palette_size
+from reconstruction_pipeline.stages.compression.codecs.palette import kmeans_palette, palette_size
 
 
 def test_codebook_is_near_the_known_optimum_for_a_uniform_density() -> None:
@@ -51,15 +51,6 @@ def test_morton_order_equals_bitwise_interleaving() -> None:
 
     codes = np.array([code(row) for row in grid])
     np.testing.assert_array_equal(morton_order(grid), np.argsort(codes, kind="stable"))
-
-
-def test_assign_equals_a_full_search() -> None:
-    rng = np.random.default_rng(4)
-    points, palette = rng.normal(size=(500, 9)).astype(np.float32), rng.normal(size=(37, 9)).astype(np.float32)
-    distances = ((points[:, None] - palette) ** 2).sum(axis=2)
-    labels, errors = assign(points, palette)
-    np.testing.assert_array_equal(labels, distances.argmin(axis=1))
-    np.testing.assert_allclose(errors, distances.min(axis=1), rtol=1e-3, atol=1e-4)
 
 
 def test_palette_is_as_good_as_long_plain_kmeans() -> None:
