@@ -1,4 +1,4 @@
-"""A per-channel gain and offset on a picture, and their gradients: one pass each over the pixels."""
+"""Per-channel sums and gains over a picture, in one parallel pass each."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ _BANDS = 16
 
 
 @njit(parallel=True, fastmath=True, cache=True, error_model="numpy")
-def _apply(image, gain, offset, out):  # type: ignore[no-untyped-def]
-    for row in prange(image.shape[0]):
-        for column in range(image.shape[1]):
-            for c in range(3):
-                out[row, column, c] = image[row, column, c] * gain[c] + offset[c]
-
-
-@njit(parallel=True, fastmath=True, cache=True, error_model="numpy")
-def _backward(image, gain, gradient, sums):  # type: ignore[no-untyped-def]
+def _products(image, target, scale, sums):  # type: ignore[no-untyped-def]
     height = image.shape[0]
     for band in prange(_BANDS):
-        gain_sum = np.zeros(3, np.float32)
-        offset_sum = np.zeros(3, np.float32)
+        cross = np.zeros(3, np.float32)
+        square = np.zeros(3, np.float32)
         for row in range(height * band // _BANDS, height * (band + 1) // _BANDS):
             for column in range(image.shape[1]):
                 for c in range(3):
-                    g = gradient[row, column, c]
-                    gain_sum[c] += g * image[row, column, c]
-                    offset_sum[c] += g
-                    gradient[row, column, c] = g * gain[c]
+                    x = image[row, column, c]
+                    cross[c] += x * np.float32(target[row, column, c]) * scale
+                    square[c] += x * x
         for c in range(3):
-            sums[band, c] = gain_sum[c]
-            sums[band, 3 + c] = offset_sum[c]
+            sums[band, c] = cross[c]
+            sums[band, 3 + c] = square[c]
 
 
-def apply_affine(
-    image: npt.NDArray[np.float32], gain: npt.NDArray[np.float32], offset: npt.NDArray[np.float32]
+@njit(parallel=True, fastmath=True, cache=True, error_model="numpy")
+def _scale(image, gain, out):  # type: ignore[no-untyped-def]
+    for row in prange(image.shape[0]):
+        for column in range(image.shape[1]):
+            for c in range(3):
+                out[row, column, c] = image[row, column, c] * gain[c]
+
+
+def fitted_gain(
+    image: npt.NDArray[np.float32], target: npt.NDArray[np.float32] | npt.NDArray[np.uint8]
+) -> npt.NDArray[np.float64]:
+    """(3,) gain that fits `image` (H, W, 3) to `target` in least squares; 1 for black. 8-bit targets are value / 255."""
+    sums = np.zeros((_BANDS, 6))
+    _products(image, target, np.float32(1.0 / 255.0 if target.dtype == np.uint8 else 1.0), sums)
+    cross, square = sums.sum(axis=0).reshape(2, 3)
+    return np.where(square > 1e-6 * image.shape[0] * image.shape[1], cross / np.maximum(square, 1e-12), 1.0)
+
+
+def scale_channels(
+    image: npt.NDArray[np.float32], gain: npt.NDArray[np.float32], out: npt.NDArray[np.float32] | None = None
 ) -> npt.NDArray[np.float32]:
-    """image (H, W, 3) * gain (3,) + offset (3,), a new array."""
-    out = np.empty_like(image)
-    _apply(image, gain, offset, out)
-    return out
-
-
-def affine_backward(
-    image: npt.NDArray[np.float32], gain: npt.NDArray[np.float32], gradient: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
-    """Turn dL/d(output) into dL/d(image) in place; returns dL/d(gain, offset) as (6,)."""
-    sums = np.zeros((_BANDS, 6), np.float32)
-    _backward(image, gain, gradient, sums)
-    return np.asarray(sums.sum(axis=0))
+    """image (H, W, 3) * gain (3,); `out` may be `image` itself."""
+    result = np.empty_like(image) if out is None else out
+    _scale(image, gain, result)
+    return result

@@ -62,8 +62,7 @@ def save(folder: Path, state: TrainState, cap: int, identity: dict[str, Any]) ->
                 v=state.v[:, :n],
                 contribution=state.contribution[:n],
                 order=state.order,
-                exposure=np.stack([state.exposure.values, state.exposure.m, state.exposure.v]),
-                exposure_steps=state.exposure.steps,
+                exposure=state.exposure.log_gains,
             )
             file.flush()
             os.fsync(file.fileno())
@@ -107,8 +106,7 @@ def load(folder: Path, identity: dict[str, Any]) -> tuple[TrainState, int] | Non
     m[:, :count], v[:, :count] = arrays["m"], arrays["v"]
     contribution = np.zeros(planes.shape[1], np.float32)
     contribution[:count] = arrays["contribution"]
-    values, first, second = (row.copy() for row in arrays["exposure"])
-    table = Exposure(values, first, second, arrays["exposure_steps"], meta["exposure_active"])
+    table = Exposure(arrays["exposure"], meta["exposure_active"])
     state = TrainState(
         planes=planes,
         m=m,

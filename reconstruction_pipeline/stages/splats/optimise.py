@@ -14,7 +14,7 @@ from reconstruction_pipeline.artifacts.errors import StageFailed
 from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.kernels import layout
 from reconstruction_pipeline.kernels.adam import adam_step
-from reconstruction_pipeline.kernels.colour import affine_backward, apply_affine
+from reconstruction_pipeline.kernels.colour import fitted_gain, scale_channels
 from reconstruction_pipeline.kernels.langevin import add_noise, regularise
 from reconstruction_pipeline.kernels.loss import l1_ssim
 from reconstruction_pipeline.kernels.rasterizer import Rasterizer
@@ -74,14 +74,15 @@ def gradient_step(state: TrainState, scratch: Scratch, settings: TrainSettings, 
         state.contribution_views += 1
     image, table = rendered.image, state.exposure
     if table.active:
-        image = apply_affine(image, table.gain(index), table.offset(index))
+        exposures.update(table, index, fitted_gain(image, target.image), progress)
+        image = scale_channels(image, table.gain(index))
     value, gradient = l1_ssim(image, target.image, settings.lambda_ssim, threads=settings.threads)
     if not math.isfinite(value.total):
         raise StageFailed(
             f"The training loss stopped being a number at step {state.step}; train again with another seed."
         )
     if table.active:
-        exposures.update(table, index, affine_backward(rendered.image, table.gain(index), gradient), progress)
+        scale_channels(gradient, table.gain(index), out=gradient)
     scratch.rasterizer.backward(gradient, scratch.grads)
     regularise(state.planes, scratch.grads, state.count, settings.opacity_reg, settings.scale_reg)
     adam_step(

@@ -36,7 +36,7 @@ class TrainSettings:
     threads: int | None = None
 
     lambda_ssim: float = 0.2
-    lr_means: float = 1.6e-4
+    lr_means: float = 3e-4
     lr_log_scales: float = 5e-3
     lr_quats: float = 1e-3
     lr_opacity: float = 5e-2
