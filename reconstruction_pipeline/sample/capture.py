@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact
 from reconstruction_pipeline.artifacts.progress import NullProgress, Progress
 from reconstruction_pipeline.sample import truth
+from reconstruction_pipeline.sample.threads import in_order
 from reconstruction_pipeline.sample.variants import SEED, VERSION, Variant, VariantName, variant
 
 _BAKE_UNITS = 60  # the bake takes about as long as this many frames of the demo
@@ -53,12 +55,12 @@ def make_sample(cache_dir: Path, variant_name: VariantName = "demo", progress: P
 
 def film(folder: Path, settings: Variant, seed: int, progress: Progress) -> None:
     """Writes video, truth, meshes and summary of one sample into `folder`."""
-    from reconstruction_pipeline.sample import measure
     from reconstruction_pipeline.sample.encode import write_video
+    from reconstruction_pipeline.sample.measure import BlurMeter
     from reconstruction_pipeline.sample.mesh import write_meshes
     from reconstruction_pipeline.sample.path import camera_path
     from reconstruction_pipeline.sample.render.bake import bake_room
-    from reconstruction_pipeline.sample.render.frame import render_frame
+    from reconstruction_pipeline.sample.render.frame import Renderer
     from reconstruction_pipeline.sample.scene import build_scene
     from reconstruction_pipeline.sample.scene.room import LIGHTS
     from reconstruction_pipeline.sample.sensor import develop, exposure
@@ -71,18 +73,26 @@ def film(folder: Path, settings: Variant, seed: int, progress: Progress) -> None
     times = np.arange(settings.frames) / settings.fps
     gains = np.array([exposure(settings, time) for time in times])
     digest = hashlib.sha256()
+    own = threading.local()
+
+    def picture(index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        if not hasattr(own, "renderer"):
+            own.renderer, own.meter = Renderer(room.triangles, settings), BlurMeter(room.triangles, path, settings)
+        light = own.renderer.frame(room.atlas, path, times[index])
+        return develop(light, gains[index], seed, index), own.meter.lengths(times[index])
+
+    blur = []
 
     def frames() -> Iterator[NDArray[np.uint8]]:
-        for index, time in enumerate(times):
+        for index, (image, lengths) in enumerate(in_order(picture, len(times))):
             progress.report("sample", _BAKE_UNITS + index, total, "filming")
-            picture = develop(render_frame(room, path, settings, time), gains[index], seed, index)
-            digest.update(picture.tobytes())
-            yield picture
+            digest.update(image.tobytes())
+            blur.append(lengths)
+            yield image
 
     write_video(folder / truth.VIDEO, frames(), settings)
     write_meshes(room, folder / truth.MESH_PLY, folder / truth.MESH_GLB)
     poses = [path.pose(time) for time in times]
-    blur = [measure.blur_lengths(room.triangles, path, settings, time) for time in times]
     np.savez_compressed(
         folder / truth.TRUTH,
         timestamps=times,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from reconstruction_pipeline.sample.variants import Variant
@@ -36,16 +36,17 @@ def develop(light: NDArray[np.float32], gain: float, seed: int, frame: int) -> N
     return out
 
 
-@njit(cache=True, parallel=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _develop(light, gain, curve, tile, falloff, out):  # type: ignore[no-untyped-def]
     height, width = light.shape[:2]
     corner = np.float32(1.0 / ((height / 2.0) ** 2 + (width / 2.0) ** 2))
     last = np.float32(curve.shape[0] - 1)
-    for row in prange(height):
+    for row in range(height):
         for column in range(width):
             dy, dx = row + 0.5 - height / 2.0, column + 0.5 - width / 2.0
             lens = gain * (np.float32(1) - falloff * np.float32(dx * dx + dy * dy) * corner)
             for channel in range(3):
                 value = min(max(light[row, column, channel] * lens, np.float32(0)), np.float32(1))
                 noise = tile[(row + 85 * channel) & 255, (column + 37 * channel) & 255]
-                out[row, column, channel] = np.uint8(min(max(curve[int(np.sqrt(value) * last + np.float32(0.5))] + noise + np.float32(0.5), np.float32(0)), np.float32(255)))
+                level = curve[int(np.sqrt(value) * last + np.float32(0.5))] + noise + np.float32(0.5)
+                out[row, column, channel] = np.uint8(min(max(level, np.float32(0)), np.float32(255)))

@@ -108,10 +108,7 @@ class SampleCapture:
 
     def depth(self, index: int) -> NDArray[np.float32]:
         """Depth (height, width) in metres along the camera's z, of frame `index` at mid-exposure; 0: nothing seen."""
-        from reconstruction_pipeline.sample.render.frame import render_depth
-
-        pose = self.frames.rotations[index], self.frames.translations[index]
-        return render_depth(self._triangles, pose, self.variant)
+        return self._renderer.depth((self.frames.rotations[index], self.frames.translations[index]))
 
     def images(self) -> Iterator[NDArray[np.uint8]]:
         """The decoded video, frame by frame, (height, width, 3) sRGB."""
@@ -122,9 +119,9 @@ class SampleCapture:
                 yield frame.to_ndarray(format="rgb24")
 
     @cached_property
-    def _triangles(self) -> Any:
-        from reconstruction_pipeline.sample.render.triangles import Triangles
+    def _renderer(self) -> Any:
+        from reconstruction_pipeline.sample.render.frame import Renderer
+        from reconstruction_pipeline.sample.render.triangles import bare
 
         with np.load(self.folder / TRUTH) as truth:
-            vertices, faces = truth["vertices"], truth["faces"]
-        return Triangles(vertices, np.zeros((len(vertices), 2)), faces, np.zeros(len(faces), np.int32), np.zeros(len(vertices), np.int32))
+            return Renderer(bare(truth["vertices"], truth["faces"]), self.variant)

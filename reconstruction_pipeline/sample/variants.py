@@ -53,7 +53,7 @@ VARIANTS: dict[str, Variant] = {
         texture_scale=1.0, light_scale=1.0, light_rays=48, path_scale=1.0, crf=17,
     ),
     "small": Variant(
-        name="small", width=384, height=216, fps=24, frames=60, focal_px=279.0, shutter_s=1 / 80, subframes=4,
+        name="small", width=384, height=216, fps=24, frames=56, focal_px=279.0, shutter_s=1 / 80, subframes=3,
         texture_scale=0.35, light_scale=0.4, light_rays=16, path_scale=0.5, crf=15,
     ),
 }  # fmt: skip

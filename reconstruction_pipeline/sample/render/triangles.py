@@ -51,3 +51,10 @@ def triangulate(patches: list[Patch]) -> Triangles:
         np.concatenate(owners).astype(np.int32),
         np.concatenate(vertex_owners).astype(np.int32),
     )
+
+
+def bare(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> Triangles:
+    """Triangles without textures: enough for depth."""
+    return Triangles(
+        vertices, np.zeros((len(vertices), 2)), faces, np.zeros(len(faces), np.int32), np.zeros(len(vertices), np.int32)
+    )

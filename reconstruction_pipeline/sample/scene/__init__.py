@@ -22,6 +22,6 @@ def build_scene(seed: int) -> list[Patch]:
     patches += moved(furniture.side_table(), transform(-0.72, 0.012, -0.95))
     patches += moved(furniture.floor_lamp(), transform(room.LIGHTS.lamp[0], 0, room.LIGHTS.lamp[2]))
     patches += moved(furniture.chest(), transform(1.62, 0, -1.2, yaw=-68))
-    patches += moved(furniture.toys(generator(4)), transform(0.25, 0.012, -0.62))
+    patches += moved(furniture.toys(generator(4)), transform(0.16, 0.012, -0.74))
     patches += moved(plants.palm(generator(5)), transform(-1.75, 0, -1.5))
     return patches

@@ -96,7 +96,7 @@ def floor_lamp() -> list[Patch]:
         lathe("lamp.foot", [(0.01, 0.03), (0.12, 0.022), (0.13, 0.01), (0.13, 0)], steel, 28),
         tube("lamp.stem", [(0, 0.02, 0), (0.004, 0.5, 0), (-0.003, 1.0, 0), (0, 1.42, 0)], 0.009, steel, 10),
         lathe("lamp.shade", pleats, fabric.striped(("#f3d9a0", "#e8bd78", "#f7e6bd", "#d99f5a"), "y", 0.03), 40, texels_per_m=420, emission=0.62).moved(transform(y=1.48)),
-        lathe("lamp.lining", pleats[::-1], surfaces.plain("#f6e2b8"), 40, emission=0.9).moved(transform(y=1.48)),
+        lathe("lamp.lining", [(0.186, -0.06), (0.126, 0.2)], surfaces.plain("#f6e2b8"), 40, emission=0.9).moved(transform(y=1.48)),
     ]
     return patches
 

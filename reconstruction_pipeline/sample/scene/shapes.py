@@ -90,7 +90,7 @@ def disc(name: str, radius: float, y: float, paint: Paint, segments: int = 32, *
 def tube(
     name: str, path: Sequence[Sequence[float]], radius: float | Sequence[float], paint: Paint, segments: int = 8, **kw: float
 ) -> Patch:
-    """A round bar along `path` (n, 3); `radius` may vary along it."""
+    """A round bar along `path` (n, 3), closed at its ends; `radius` may vary along it."""
     p = np.asarray(path, np.float64)
     tangent = np.gradient(p, axis=0)
     tangent /= np.linalg.norm(tangent, axis=-1, keepdims=True)
@@ -105,6 +105,7 @@ def tube(
     angle = np.linspace(0, 2 * np.pi, segments + 1)[None, :, None]
     r = np.broadcast_to(np.asarray(radius, np.float64), len(p))[:, None, None]
     grid = p[:, None, :] + r * (np.cos(angle) * a + np.sin(angle) * b)
+    grid = np.concatenate([p[:1, None] + 0 * grid[:1], grid, p[-1:, None] + 0 * grid[:1]])
     return Patch(name, grid[:, ::-1], paint, **kw)  # type: ignore[arg-type]
 
 
