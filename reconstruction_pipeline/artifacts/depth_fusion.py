@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -35,16 +36,21 @@ class FusedPoints(NamedTuple):
 
 
 def fuse_points(
-    poses: CameraPoses, depth_maps: DepthMaps, max_points: int, min_confidence: float = 0.35
+    poses: CameraPoses,
+    depth_maps: DepthMaps,
+    max_points: int,
+    min_confidence: float = 0.5,
+    names: Collection[str] | None = None,
 ) -> FusedPoints:
     """At most `max_points` points from the pixels whose confidence is at least `min_confidence`; maybe none.
 
     Points of all views that fall into one cell become their mean, weighted by confidence. Cells grow with
     the distance a point was seen from, so that the points are about equally dense in the pictures. The
-    result is the same for the same input: no random numbers.
+    result is the same for the same input: no random numbers. `names` limits it to some images, e.g. those
+    that are not held out.
     """
     model = poses.model()
-    known = set(depth_maps.names())
+    known = set(depth_maps.names()) & set(depth_maps.names() if names is None else names)
     images = [image for image in model.images if image.name in known]
     loaded = [depth_maps.load(image.name) for image in images]
     usable = [(m.depth > 0) & (m.confidence >= min_confidence) for m in loaded]

@@ -80,6 +80,13 @@ def test_low_confidence_is_left_out_and_the_same_input_gives_the_same(inputs) ->
     assert len(everything.xyz) > len(fuse_points(*inputs, max_points=10**6).xyz)
 
 
+def test_only_the_named_images_take_part(inputs) -> None:
+    poses, maps = inputs
+    some = fuse_points(poses, maps, max_points=10**6, names=maps.names()[:1])
+    assert 0 < len(some.xyz) < 0.5 * len(fuse_points(poses, maps, max_points=10**6).xyz)
+    assert len(fuse_points(poses, maps, max_points=100, names=[]).xyz) == 0
+
+
 def test_sparse_points_fill_the_gaps(inputs) -> None:
     model = inputs[0].model()
     fused = fuse_points(*inputs, max_points=5000)

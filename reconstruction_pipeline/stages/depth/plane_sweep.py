@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-RADIUS = 3
+RADIUS = 2
 WINDOW = 2 * RADIUS + 1
 BAND_ROWS = 32
 NOISE_VARIANCE = np.float32((1.5 / 255.0) ** 2)

@@ -14,9 +14,9 @@ from reconstruction_pipeline.stages.depth.semi_global import aggregate, winners
 
 Array = npt.NDArray[np.float32]
 
-PLANE_STEP_PX = 0.75
+PLANE_STEP_PX = 1.0
 """Planes are this far apart in the neighbour that moves most."""
-SMALL_STEP, JUMP = np.float32(12.0), np.float32(110.0)
+SMALL_STEP, JUMP = np.float32(12.0), np.float32(140.0)
 """Penalties of the semi-global pass in the volume's units (255 = no correlation)."""
 EDGE = np.float32(12.0)
 """A difference of 1 / EDGE in brightness halves the price of a jump."""

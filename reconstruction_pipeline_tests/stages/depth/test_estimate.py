@@ -7,7 +7,7 @@ from reconstruction_pipeline.artifacts.colmap import ColmapModel, write_model
 from reconstruction_pipeline.artifacts.errors import Cancelled, StageFailed
 from reconstruction_pipeline.artifacts.progress import NullProgress, RecordingProgress
 from reconstruction_pipeline.stages.depth import DepthSettings, estimate_depth
-from reconstruction_pipeline.stages.depth.estimate import depth_range, without_specks
+from reconstruction_pipeline.stages.depth.estimate import beside_an_edge, depth_range, without_specks
 from reconstruction_pipeline_tests.analytic_scene import AnalyticScene, write_poses
 
 SETTINGS = DepthSettings(longest_side=160, threads=2)
@@ -87,6 +87,15 @@ def test_the_range_ignores_a_few_wild_points() -> None:
     depths = np.concatenate([np.linspace(2, 4, 200), [0.01, 900.0]])
     near, far = depth_range(depths)
     assert 1.2 < near < 2 and 4 < far < 8
+
+
+def test_edges_are_jumps_and_not_slants() -> None:
+    slanted = (1 / np.broadcast_to(np.linspace(1.0, 0.2, 60), (40, 60))).astype(np.float32)
+    assert not beside_an_edge(slanted).any()
+    step = slanted.copy()
+    step[:, 30:] *= 1.5
+    near = beside_an_edge(step)
+    assert near[:, 28:32].all() and not near[:, :26].any() and not near[:, 34:].any()
 
 
 def test_specks_go_and_surfaces_stay() -> None:
