@@ -11,10 +11,11 @@ from reconstruction_pipeline.artifacts.errors import InvalidArtifact
 from reconstruction_pipeline.artifacts.gaussian_splats import GaussianSplats
 from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.artifacts.verdict import Verdict
+from reconstruction_pipeline.stages.compression.attempts import STAGE, write_sog
 from reconstruction_pipeline.stages.compression.codecs import WriteOptions, read_splats, write_splats
 from reconstruction_pipeline.stages.compression.convert import Conversion, convert
-from reconstruction_pipeline.stages.compression.fidelity import measure, write_comparison
-from reconstruction_pipeline.stages.compression.gates import decode_gate, loss_gate, ratio_gate
+from reconstruction_pipeline.stages.compression.fidelity import write_comparison
+from reconstruction_pipeline.stages.compression.gates import loss_gate, ratio_gate
 from reconstruction_pipeline.stages.compression.settings import GATES, CompressionSettings
 from reconstruction_pipeline.viewer.page import write_viewer
 from reconstruction_pipeline.viewer.vendor import template
@@ -30,7 +31,7 @@ __all__ = [
     "write_splats",
 ]
 
-STAGE = "compressed_splats"
+LOSSES = ("sog_psnr_loss_db", "sog_psnr_vs_ply_db", "sog_psnr_vs_ply_off_path_db")
 
 
 def compress_splats(
@@ -48,51 +49,32 @@ def compress_splats(
     scene, model = splats.gaussians(), poses.model()
     if not model.images:
         raise InvalidArtifact(f"{poses.folder}: no registered images; run the stage camera_poses again.")
-    path = workspace / "scene.sog"
-    progress.report(STAGE, 0.05, 1.0, f"writing {scene.count:,} splats as SOG")
-    write_splats(path, scene, WriteOptions(None, settings.palette, settings.kmeans_iterations, settings.seed))
-    encode_seconds = time.perf_counter() - started
-    ply_bytes, sog_bytes = splats.path("scene.ply").stat().st_size, path.stat().st_size
-
-    losses: dict[str, float | int | None] = {
-        "sog_psnr_loss_db": None,
-        "sog_psnr_vs_ply_db": None,
-        "sog_psnr_vs_ply_off_path_db": None,
-    }
-    try:
-        decoded = read_splats(path)
-    except InvalidArtifact as error:
-        gates = [decode_gate(scene.count, None, str(error))]
-    else:
-
-        def tick(done: int, total: int) -> None:
-            progress.report(STAGE, 0.5 + 0.45 * done / total, 1.0, f"measuring, view {done} of {total}")
-
-        fidelity, worst = measure(scene, decoded, poses, settings, tick)
-        gates = [decode_gate(scene.count, decoded.count), loss_gate(fidelity, settings)]
-        write_comparison(workspace / "previews" / "sog_vs_ply.jpg", worst)
-        losses = {
-            "sog_psnr_loss_db": round(fidelity.loss_db, 4),
-            "sog_psnr_vs_ply_db": round(fidelity.against_reference_db, 2),
-            "sog_psnr_vs_ply_off_path_db": round(fidelity.off_path_db, 2),
-            "measured_views": fidelity.views,
-        }
-    gates.append(ratio_gate(ply_bytes / sog_bytes, settings))
-
+    ply_bytes = splats.path("scene.ply").stat().st_size
+    attempt = write_sog(workspace / "scene.sog", scene, ply_bytes, poses, settings, progress)
+    gates = [attempt.decoded, ratio_gate(attempt.ratio, settings)]
+    losses: dict[str, float | int | None] = dict.fromkeys(LOSSES)
+    if attempt.fidelity is not None and attempt.worst is not None:
+        gates.insert(1, loss_gate(attempt.fidelity, settings))
+        write_comparison(workspace / "previews" / "sog_vs_ply.jpg", attempt.worst)
+        fidelity = attempt.fidelity
+        figures = (fidelity.loss_db, fidelity.against_reference_db, fidelity.off_path_db)
+        losses = {name: round(figure, 4) for name, figure in zip(LOSSES, figures, strict=True)}
+        losses["measured_views"] = fidelity.views
     progress.report(STAGE, 0.97, 1.0, "writing the viewer")
-    write_viewer(workspace / "viewer.html", path, model, settings.title, f"{scene.count:,} splats")
+    write_viewer(workspace / "viewer.html", workspace / "scene.sog", model, settings.title, f"{scene.count:,} splats")
     metrics = {
         "count": scene.count,
         "ply_bytes": ply_bytes,
-        "sog_bytes": sog_bytes,
-        "sog_ratio": round(ply_bytes / sog_bytes, 2),
+        "sog_bytes": attempt.sog_bytes,
+        "sog_ratio": round(attempt.ratio, 2),
         **losses,
+        "sog_palette": attempt.palette,
+        "sog_encode_seconds": round(attempt.seconds, 2),
         "spz_bytes": None,
         "viewer_bytes": (workspace / "viewer.html").stat().st_size,
-        "encode_seconds": round(encode_seconds, 2),
         "seconds": round(time.perf_counter() - started, 2),
         "backend": "cpu",
         "fallback_level": 0,
     }
-    progress.report(STAGE, 1.0, 1.0, f"{sog_bytes / 1e6:.1f} MB")
+    progress.report(STAGE, 1.0, 1.0, f"{attempt.sog_bytes / 1e6:.1f} MB")
     return CompressedSplats(workspace, metrics, Verdict.of(gates))

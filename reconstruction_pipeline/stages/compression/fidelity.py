@@ -23,6 +23,7 @@ Render = Callable[[PinholeView], Image]
 
 NEAR = 0.02
 """Near plane, in units of the scene's median depth."""
+CAPTIONS = ("photograph", "scene.ply", "scene.sog", "difference x8")
 SIDESTEP = 0.15
 """How far beside the path the off-path views stand, in units of the distance to what is looked at."""
 
@@ -148,6 +149,7 @@ def spread(indices: Sequence[int], count: int) -> list[int]:
 def write_comparison(path: Path, view: WorstView, height: int = 300, limit_bytes: int = 60_000) -> None:
     """A JPEG strip: photograph, trained scene, decoded scene, and their difference eight times amplified."""
     from PIL import Image as Pictures
+    from PIL import ImageDraw
 
     difference = np.abs(view.decoded - view.reference) * 8.0
     panels = [
@@ -157,6 +159,9 @@ def write_comparison(path: Path, view: WorstView, height: int = 300, limit_bytes
     strip = Pictures.fromarray(np.concatenate(panels, axis=1))
     width = round(strip.width * height / strip.height)
     strip = strip.resize((width, height), Pictures.Resampling.LANCZOS)
+    pen = ImageDraw.Draw(strip)
+    for column, caption in enumerate(CAPTIONS):
+        pen.text((column * width / 4 + 6, 4), caption, fill="white", stroke_width=2, stroke_fill="black")
     path.parent.mkdir(parents=True, exist_ok=True)
     for quality in (85, 70, 55, 40, 25):
         strip.save(path, quality=quality, optimize=True)

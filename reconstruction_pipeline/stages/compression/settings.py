@@ -12,8 +12,9 @@ GATES = (("sog_decodes", "warn"), ("sog_psnr_loss_db", "warn"), ("sog_ratio", "w
 class CompressionSettings:
     """Settings of `compress_splats`.
 
-    `palette`: entries of the spherical-harmonics palette (None: chosen from the count);
-    `kmeans_iterations`: full passes of its k-means; `seed`: of every random choice;
+    `palette`: entries of the spherical-harmonics palette (None: chosen from the count, and doubled up to
+    twice while the loss is above half of what is allowed and the ratio permits); `kmeans_iterations`:
+    full passes of its k-means; `seed`: of every random choice;
     `holdout`: one image in so many is held out (as in training); `measure_views`: at most so many held-out
     views are rendered; `off_path_views`: views beside the path; `measure_size_px`: longest side of the
     measured renders; `max_loss_db`, `min_ratio`: the gates; `title`: what the viewer's page is called.

@@ -95,6 +95,22 @@ def test_a_file_that_loses_too_much_only_warns(inputs: tuple[GaussianSplats, Cam
     assert {gate.name for gate in result.verdict.warnings} == {"sog_psnr_loss_db", "sog_ratio"}
     assert result.verdict.ok
     assert result.metrics["sog_psnr_loss_db"] > 0.3
+    assert result.metrics["sog_palette"] == 1  # what was asked for is not changed
+
+
+@needs_viewer
+def test_a_lossy_palette_is_doubled_while_the_ratio_permits(
+    inputs: tuple[GaussianSplats, CameraPoses], tmp_path: Path
+) -> None:
+    first = compress_splats(*inputs, SETTINGS, tmp_path, NullProgress()).metrics
+    # Tighter than what the first palette gives.
+    tight = replace(SETTINGS, max_loss_db=first["sog_psnr_loss_db"] * 1.5, min_ratio=2.0)
+    second = compress_splats(*inputs, tight, tmp_path, NullProgress()).metrics
+    assert second["sog_palette"] in (2 * first["sog_palette"], 4 * first["sog_palette"])
+    assert second["sog_psnr_loss_db"] < first["sog_psnr_loss_db"]
+    assert second["sog_bytes"] > first["sog_bytes"]
+    no_room = replace(tight, min_ratio=first["sog_ratio"])
+    assert compress_splats(*inputs, no_room, tmp_path, NullProgress()).metrics["sog_palette"] == first["sog_palette"]
 
 
 @needs_viewer
