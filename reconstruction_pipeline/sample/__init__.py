@@ -11,4 +11,14 @@ from reconstruction_pipeline.sample.capture import make_sample
 from reconstruction_pipeline.sample.truth import Frames, Intrinsics, SampleCapture
 from reconstruction_pipeline.sample.variants import SEED, VARIANTS, VERSION, Variant, VariantName
 
-__all__ = ["SEED", "VARIANTS", "VERSION", "Frames", "Intrinsics", "SampleCapture", "Variant", "VariantName", "make_sample"]
+__all__ = [
+    "SEED",
+    "VARIANTS",
+    "VERSION",
+    "Frames",
+    "Intrinsics",
+    "SampleCapture",
+    "Variant",
+    "VariantName",
+    "make_sample",
+]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import threading
@@ -25,7 +24,9 @@ from reconstruction_pipeline.sample.variants import SEED, VERSION, Variant, Vari
 _BAKE_UNITS = 60  # the bake takes about as long as this many frames of the demo
 
 
-def make_sample(cache_dir: Path, variant_name: VariantName = "demo", progress: Progress | None = None) -> truth.SampleCapture:
+def make_sample(
+    cache_dir: Path, variant_name: VariantName = "demo", progress: Progress | None = None
+) -> truth.SampleCapture:
     """The sample of that variant, from `cache_dir` or made now (see `VARIANTS` for its size).
 
     The folder is written beside its final place and renamed, so a cached sample is always whole; two processes may
@@ -44,7 +45,7 @@ def make_sample(cache_dir: Path, variant_name: VariantName = "demo", progress: P
         film(draft, settings, SEED, progress or NullProgress())
         try:
             draft.chmod(0o755)  # mkdtemp's own mode would shut others out of a shared cache
-            os.rename(draft, folder)
+            draft.rename(folder)
         except OSError:  # another process was first; its copy is the same
             if not folder.exists():
                 raise
@@ -67,7 +68,11 @@ def film(folder: Path, settings: Variant, seed: int, progress: Progress) -> None
 
     total = settings.frames + _BAKE_UNITS
     room = bake_room(
-        build_scene(seed), LIGHTS, settings, seed, lambda done: progress.report("sample", done * _BAKE_UNITS, total, "lighting the room")
+        build_scene(seed),
+        LIGHTS,
+        settings,
+        seed,
+        lambda done: progress.report("sample", done * _BAKE_UNITS, total, "lighting the room"),
     )
     path = camera_path(settings, seed)
     times = np.arange(settings.frames) / settings.fps
@@ -103,12 +108,16 @@ def film(folder: Path, settings: Variant, seed: int, progress: Progress) -> None
         vertices=room.triangles.vertices,
         faces=room.triangles.faces,
     )
-    summary = _summary(settings, seed, path.extent(times), gains, np.concatenate(blur)) | {"frames_sha256": digest.hexdigest()}
+    summary = _summary(settings, seed, path.extent(times), gains, np.concatenate(blur)) | {
+        "frames_sha256": digest.hexdigest()
+    }
     (folder / truth.SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
     progress.report("sample", total, total, "done")
 
 
-def _summary(settings: Variant, seed: int, extent: float, gains: NDArray[np.float64], blur: NDArray[np.float32]) -> dict[str, Any]:
+def _summary(
+    settings: Variant, seed: int, extent: float, gains: NDArray[np.float64], blur: NDArray[np.float32]
+) -> dict[str, Any]:
     focal = settings.focal_px
     camera = truth.Intrinsics(settings.width, settings.height, focal, focal, settings.width / 2, settings.height / 2)
     return {

@@ -24,7 +24,9 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], variant: Varian
     from av.video.reformatter import ColorRange, Colorspace
 
     if "libx264" not in av.codecs_available:
-        raise MissingRequirement("the sample video needs libx264, which this PyAV lacks: install the 'av' wheel from PyPI")
+        raise MissingRequirement(
+            "the sample video needs libx264, which this PyAV lacks: install the 'av' wheel from PyPI"
+        )
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream("libx264", rate=variant.fps, options={"crf": str(variant.crf), "preset": "fast"})
         stream.width, stream.height, stream.pix_fmt = variant.width, variant.height, "yuv420p"

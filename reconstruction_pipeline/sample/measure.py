@@ -21,7 +21,10 @@ class BlurMeter:
     def __init__(self, triangles: Triangles, path: CameraPath, variant: Variant) -> None:
         self._path, self._variant = path, variant
         self._coarse = replace(
-            variant, width=variant.width // _STRIDE, height=variant.height // _STRIDE, focal_px=variant.focal_px / _STRIDE
+            variant,
+            width=variant.width // _STRIDE,
+            height=variant.height // _STRIDE,
+            focal_px=variant.focal_px / _STRIDE,
         )
         self._renderer = Renderer(triangles, self._coarse)
 

@@ -19,8 +19,10 @@ def write_meshes(room: Room, ply: Path, glb: Path) -> None:
     linear = _vertex_colors(room)
     srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     for path, points, colors in ((ply, triangles.vertices, srgb), (glb, triangles.vertices * [1, -1, -1], linear)):
-        mesh = trimesh.Trimesh(points, triangles.faces, vertex_colors=np.round(255 * colors).astype(np.uint8), process=False)
-        path.write_bytes(mesh.export(file_type=path.suffix[1:]))
+        mesh = trimesh.Trimesh(
+            points, triangles.faces, vertex_colors=np.round(255 * colors).astype(np.uint8), process=False
+        )
+        mesh.export(path)
 
 
 def _vertex_colors(room: Room) -> NDArray[np.float64]:

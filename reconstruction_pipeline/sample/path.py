@@ -30,7 +30,9 @@ class CameraPath:
     def position(self, time: float) -> Vector:
         """Camera centre (3,) in the world frame, metres."""
         a = 2 * np.pi * self._progress(time)
-        loop = np.array([-np.cos(a), np.sin(a) + 0.18 * np.sin(2 * a + 0.7), 0.8 * np.sin(a + 0.9) + 0.35 * np.cos(2 * a)])
+        loop = np.array(
+            [-np.cos(a), np.sin(a) + 0.18 * np.sin(2 * a + 0.7), 0.8 * np.sin(a + 0.9) + 0.35 * np.cos(2 * a)]
+        )
         return _CENTER + self.scale * _HALF * loop + _SWAY_M * self._noise(time, self.sway_phases, 0.7, 1.35)
 
     def pose(self, time: float) -> tuple[NDArray[np.float64], Vector]:

@@ -13,12 +13,17 @@ Result = TypeVar("Result")
 _MOST = 8  # a thread holds its own buffers, some 30 MB at 720p
 
 
+def available() -> int:
+    """Cores this process may use, up to `_MOST`."""
+    return min(_MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
 def in_order(work: Callable[[int], Result], count: int) -> Iterator[Result]:
     """`work(0)`, `work(1)`, ... computed on the available cores, two items a thread ahead of the consumer.
 
     When the consumer stops early, what has not begun is dropped.
     """
-    threads = min(_MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    threads = available()
     pool = ThreadPoolExecutor(threads)
     pending: deque[Future[Result]] = deque()
     try:

@@ -81,10 +81,14 @@ class SampleCapture:
             if missing:
                 raise FileNotFoundError(", ".join(missing))
             with np.load(folder / TRUTH) as truth:
-                frames = Frames(*(truth[name] for name in ("timestamps", "rotations", "translations", "exposures", "blur_px")))
+                frames = Frames(
+                    *(truth[name] for name in ("timestamps", "rotations", "translations", "exposures", "blur_px"))
+                )
             return cls(folder, summary, Intrinsics(**summary["intrinsics"]), frames)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InvalidArtifact(f"{folder}: not a whole sample capture ({error}); remove it and make it again") from error
+            raise InvalidArtifact(
+                f"{folder}: not a whole sample capture ({error}); remove it and make it again"
+            ) from error
 
     @property
     def video(self) -> Path:
@@ -116,7 +120,7 @@ class SampleCapture:
 
         with av.open(str(self.video)) as container:
             for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="rgb24")
+                yield frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
 
     @cached_property
     def _renderer(self) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,9 +17,9 @@ RADIANCE_MAX = 1.6  # what the largest stored value stands for: sunlit paper is 
 class Atlas:
     """Baked radiance of every patch.
 
-    `texels` (n,) uint32 holds sqrt(radiance / RADIANCE_MAX) in a byte a channel, red lowest: a square decodes it, and the
-    steps are as fine as those of an 8-bit picture. `offsets` (patches, LEVELS) int64 is where a level starts, row by
-    row; `shapes` (patches, 2) int32 is (height, width) of level 0; each level halves both, not below 1.
+    `texels` (n,) uint32 holds sqrt(radiance / RADIANCE_MAX) in a byte a channel, red lowest: a square decodes it, and
+    the steps are as fine as those of an 8-bit picture. `offsets` (patches, LEVELS) int64 is where a level starts, row
+    by row; `shapes` (patches, 2) int32 is (height, width) of level 0; each level halves both, not below 1.
     """
 
     texels: NDArray[np.uint32]
@@ -28,16 +29,18 @@ class Atlas:
 
 def encode(radiance: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Radiance (..., 3) to stored values."""
-    return np.sqrt(np.clip(radiance * np.float32(1 / RADIANCE_MAX), 0, 1) * np.float32(255**2) + np.float32(0.25)).astype(np.uint8)
+    return np.sqrt(
+        np.clip(radiance * np.float32(1 / RADIANCE_MAX), 0, 1) * np.float32(255**2) + np.float32(0.25)
+    ).astype(np.uint8)
 
 
-def levels_of(radiance: NDArray[np.float32]) -> list[NDArray[np.uint32]]:
+def levels_of(radiance: NDArray[Any]) -> list[NDArray[np.uint32]]:
     """The encoded mip levels of one texture, averaged in linear light, down to 1 x 1."""
     levels = []
     while True:
         height, width = radiance.shape[:2]
         red, green, blue = np.moveaxis(encode(radiance).reshape(-1, 3).astype(np.uint32), -1, 0)
-        levels.append(red | green << 8 | blue << 16)
+        levels.append((red | green << 8 | blue << 16).astype(np.uint32))
         if height == 1 and width == 1:
             return levels
         radiance = cv2.resize(radiance, (max(1, width // 2), max(1, height // 2)), interpolation=cv2.INTER_AREA)

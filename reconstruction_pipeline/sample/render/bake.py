@@ -13,7 +13,7 @@ from reconstruction_pipeline.sample.render.lighting import bake
 from reconstruction_pipeline.sample.render.triangles import Triangles, triangulate
 from reconstruction_pipeline.sample.scene.lights import Lights
 from reconstruction_pipeline.sample.scene.patch import Patch
-from reconstruction_pipeline.sample.textures.canvas import Canvas
+from reconstruction_pipeline.sample.textures.canvas import Canvas, Image
 from reconstruction_pipeline.sample.variants import Variant
 
 
@@ -26,11 +26,16 @@ class Room:
 
 
 def bake_room(
-    patches: list[Patch], lights: Lights, variant: Variant, seed: int, report: Callable[[float], None] = lambda done: None
+    patches: list[Patch],
+    lights: Lights,
+    variant: Variant,
+    seed: int,
+    report: Callable[[float], None] = lambda done: None,
 ) -> Room:
     """Paints and lights every patch. `report` hears the fraction done."""
     triangles = triangulate(patches)
-    painted, small = [], []
+    painted: list[Image] = []
+    small: list[Image] = []
     for index, patch in enumerate(patches):
         height, width = patch.texture_shape(variant.texture_scale)
         texture = np.clip(patch.paint(Canvas(height, width, *patch.size_m, patch.name, seed)), 0.004, 0.92)

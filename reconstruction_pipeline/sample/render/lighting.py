@@ -8,6 +8,7 @@ Rays are cast by Embree through Open3D.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from reconstruction_pipeline.sample.render.triangles import Triangles
 from reconstruction_pipeline.sample.scene.lights import Lights
 from reconstruction_pipeline.sample.scene.patch import ROOM_TO_WORLD, Patch
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]
 
 _TEXELS_PER_M = 36.0
 _LIFT_M = 0.004  # rays start this far off their surface
@@ -49,9 +50,7 @@ def bake(
     shadow = np.array([p.casts_shadow for p in patches])[triangles.patch]
     faces = triangles.faces[shadow]
     scene = o3d.t.geometry.RaycastingScene()
-    scene.add_triangles(
-        o3d.core.Tensor(triangles.vertices.astype(np.float32)), o3d.core.Tensor(faces.astype(np.uint32))
-    )
+    scene.add_triangles(_tensor(triangles.vertices.astype(np.float32)), _tensor(faces.astype(np.uint32)))
     sites = _place_sites(patches, scale)
     rng = np.random.default_rng([seed, 7])
     count = len(sites.position)
@@ -63,7 +62,9 @@ def bake(
         direct[part] = _direct(scene, p, n, both, lights, rng)
         hits[part] = _gather_hits(scene, p, n, both, rays, triangles, shadow, sites, rng)
     colors = np.concatenate([_resized(a, s).reshape(-1, 3) for a, s in zip(albedo, sites.shapes, strict=True)])
-    shining = np.concatenate([np.full(h * w, p.emission, np.float32) for p, (h, w) in zip(patches, sites.shapes, strict=True)])
+    shining = np.concatenate(
+        [np.full(h * w, p.emission, np.float32) for p, (h, w) in zip(patches, sites.shapes, strict=True)]
+    )
     total = _bounce(direct, hits, colors, shining)
     maps = []
     for index, (height, width) in enumerate(sites.shapes):
@@ -100,7 +101,7 @@ def _place_sites(patches: list[Patch], scale: float) -> _Sites:
         columns = (np.arange(width, dtype=np.float32) + 0.5) / width * (grid.shape[1] - 1)
         x, y = np.meshgrid(columns, rows)
         position = cv2.remap(grid, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        direction = cv2.remap(normal.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        direction: Array = cv2.remap(normal.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         direction /= np.maximum(np.linalg.norm(direction, axis=-1, keepdims=True), 1e-6)
         positions.append(position.reshape(-1, 3))
         normals.append(direction.reshape(-1, 3))
@@ -117,17 +118,21 @@ def _place_sites(patches: list[Patch], scale: float) -> _Sites:
     )
 
 
-def _occluded(scene: object, origin: Array, direction: Array, reach: Array) -> NDArray[np.bool_]:
-    """Whether anything stands between `origin` and the point `reach` away along the unit `direction`."""
+def _tensor(array: Array) -> Any:
     import open3d as o3d
 
+    return o3d.core.Tensor(np.ascontiguousarray(array))  # type: ignore[call-overload]
+
+
+def _occluded(scene: Any, origin: Array, direction: Array, reach: Array) -> NDArray[np.bool_]:
+    """Whether anything stands between `origin` and the point `reach` away along the unit `direction`."""
     # One far limit a call is all Embree's wrapper takes: the direction is scaled instead, so that 1 is the light.
     rays = np.concatenate([origin, direction * reach[:, None]], -1).astype(np.float32)
-    return scene.test_occlusions(o3d.core.Tensor(rays), tfar=0.999).numpy()  # type: ignore[attr-defined]
+    return scene.test_occlusions(_tensor(rays), tfar=0.999).numpy()
 
 
 def _direct(
-    scene: object, position: Array, normal: Array, both: NDArray[np.bool_], lights: Lights, rng: np.random.Generator
+    scene: Any, position: Array, normal: Array, both: NDArray[np.bool_], lights: Lights, rng: np.random.Generator
 ) -> Array:
     """Irradiance / pi from the window, the sun and the lamp; a leaf (`both`) also glows from light behind it."""
     total = np.zeros_like(position)
@@ -148,7 +153,7 @@ def _direct(
 
 
 def _gather_hits(
-    scene: object,
+    scene: Any,
     position: Array,
     normal: Array,
     both: NDArray[np.bool_],
@@ -159,9 +164,7 @@ def _gather_hits(
     rng: np.random.Generator,
 ) -> NDArray[np.int32]:
     """Index of the site that each of `rays` cosine-distributed rays of each point hits; -1 for none or a back face."""
-    import open3d as o3d
-
-    helper = np.where(np.abs(normal[:, :1]) < 0.8, np.float32([1, 0, 0]), np.float32([0, 1, 0]))
+    helper = np.where(np.abs(normal[:, :1]) < 0.8, np.array([1, 0, 0], np.float32), np.array([0, 1, 0], np.float32))
     tangent = np.cross(normal, helper)
     tangent /= np.linalg.norm(tangent, axis=-1, keepdims=True)
     binormal = np.cross(normal, tangent)
@@ -177,7 +180,7 @@ def _gather_hits(
             c = np.where(both, -c, c)
         direction = a[:, None] * tangent + b[:, None] * binormal + c[:, None] * normal
         lifted = position + (_LIFT_M * np.sign(c))[:, None] * normal
-        cast = scene.cast_rays(o3d.core.Tensor(np.concatenate([lifted, direction], -1).astype(np.float32)))  # type: ignore[attr-defined]
+        cast = scene.cast_rays(_tensor(np.concatenate([lifted, direction], -1).astype(np.float32)))
         face = cast["primitive_ids"].numpy()
         hit = face != np.uint32(0xFFFFFFFF)
         face = np.where(hit, face, 0).astype(np.int64)

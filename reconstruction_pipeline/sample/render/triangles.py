@@ -36,7 +36,9 @@ def triangulate(patches: list[Patch]) -> Triangles:
         corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
         a, b, c, d = corner, corner + 1, corner + columns, corner + columns + 1
         cells = np.concatenate([np.stack([a, c, b], -1), np.stack([b, c, d], -1)])
-        area = np.linalg.norm(np.cross(points[cells[:, 1]] - points[cells[:, 0]], points[cells[:, 2]] - points[cells[:, 0]]), axis=-1)
+        area = np.linalg.norm(
+            np.cross(points[cells[:, 1]] - points[cells[:, 0]], points[cells[:, 2]] - points[cells[:, 0]]), axis=-1
+        )
         cells = cells[area > 1e-9]
         vertices.append(points)
         uvs.append(np.stack([u.ravel(), v.ravel()], -1))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction_pipeline.sample.scene.patch import ROOM_TO_WORLD
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]
 Weight = Callable[[Array, Array], Array]
 
 _FAR_M = 30.0
@@ -47,7 +48,7 @@ class Lights:
         center, right, up = (_world(v) for v in (self.window_center, self.window_right, self.window_up))
         area = 4 * float(np.linalg.norm(right) * np.linalg.norm(up))
         inward = _world((-1.0, 0.0, 0.0))
-        sky = np.float32(self.sky_color) * np.float32(area / (np.pi * self.window_samples))
+        sky = np.array(self.sky_color, np.float32) * np.float32(area / (np.pi * self.window_samples))
 
         def from_window(toward: Array, distance: Array) -> Array:
             facing = np.maximum(-(toward @ inward), 0)
@@ -60,15 +61,18 @@ class Lights:
             t = (cell // side + jitter[1]) / side * 2 - 1
             yield center + s * right + t * up, from_window
 
-        sun = np.float32(self.sun_color) / np.float32(self.sun_samples)
+        sun = np.array(self.sun_color, np.float32) / np.float32(self.sun_samples)
         for _ in range(self.sun_samples):  # the disc is widened to about 1.5 degrees: a softer beam
             spread = rng.normal(scale=0.012, size=(n, 3)).astype(np.float32)
             yield position + _FAR_M * (_world(self.sun_direction) + spread), lambda toward, distance: sun[None, :]
 
-        lamp = np.float32(self.lamp_color) / np.float32(self.lamp_samples)
+        lamp = np.array(self.lamp_color, np.float32) / np.float32(self.lamp_samples)
         for _ in range(self.lamp_samples):
             offset = rng.normal(scale=0.03, size=(n, 3)).astype(np.float32)
-            yield _world(self.lamp) + offset, lambda toward, distance: (1 / np.maximum(distance, 0.2) ** 2)[:, None] * lamp
+            yield (
+                _world(self.lamp) + offset,
+                lambda toward, distance: (1 / np.maximum(distance, 0.2) ** 2)[:, None] * lamp,
+            )
 
 
 def _world(vector: tuple[float, float, float]) -> Array:

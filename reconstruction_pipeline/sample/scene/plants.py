@@ -26,13 +26,24 @@ def palm(rng: np.random.Generator) -> list[Patch]:
         widths = 0.055 * np.sin(np.pi * np.clip(s[:, 0] * 0.93 + 0.07, 0, 1)) ** 0.7 + 0.002
         side = np.cross(out, [0, 1, 0]) + 0.2 * rng.normal(size=3)
         green, vein = greens[rng.integers(4)]
-        patches.append(ribbon(f"palm.leaf{k}", path.tolist(), side.tolist(), widths.tolist(), surfaces.leaf(green, vein), texels_per_m=420))
+        patches.append(
+            ribbon(
+                f"palm.leaf{k}",
+                path.tolist(),
+                side.tolist(),
+                widths.tolist(),
+                surfaces.leaf(green, vein),
+                texels_per_m=420,
+            )
+        )
     return patches
 
 
 def sprig(rng: np.random.Generator) -> list[Patch]:
     """A bottle with three twigs of small leaves, for the window side of the desk."""
-    bottle = smooth([(0.012, 0.2), (0.015, 0.195), (0.013, 0.14), (0.04, 0.09), (0.044, 0.04), (0.035, 0.003), (0.02, 0)], 22).tolist()
+    bottle = smooth(
+        [(0.012, 0.2), (0.015, 0.195), (0.013, 0.14), (0.04, 0.09), (0.044, 0.04), (0.035, 0.003), (0.02, 0)], 22
+    ).tolist()
     patches = [lathe("bottle", bottle, surfaces.glaze("#2f5d50", "#b9d1b0", (0.4, 0.6)), 24, texels_per_m=640)]
     for twig in range(3):
         heading = twig * 2.1 + 0.4
@@ -46,5 +57,14 @@ def sprig(rng: np.random.Generator) -> list[Patch]:
             blade = path[k] + tip * t - np.array([0, 0.02, 0]) * t**2
             widths = 0.026 * np.sin(np.pi * np.clip(t[:, 0] * 0.95 + 0.05, 0, 1)) + 0.001
             side = np.cross(tip, [0, 1, 0]) + 1e-3
-            patches.append(ribbon(f"twig{twig}.leaf{k}", blade.tolist(), side.tolist(), widths.tolist(), surfaces.leaf("#6f8f4a", "#c5cf8f"), texels_per_m=640))
+            patches.append(
+                ribbon(
+                    f"twig{twig}.leaf{k}",
+                    blade.tolist(),
+                    side.tolist(),
+                    widths.tolist(),
+                    surfaces.leaf("#6f8f4a", "#c5cf8f"),
+                    texels_per_m=640,
+                )
+            )
     return moved(patches, transform())

@@ -39,9 +39,14 @@ def build() -> list[Patch]:
     ]
     z0, z1, y0, y1 = _WINDOW
     for name, za, zb, ya, yb in (
-        ("below", BACK, FRONT, 0.0, y0), ("above", BACK, FRONT, y1, TOP), ("far", BACK, z0, y0, y1), ("near", z1, FRONT, y0, y1)
-    ):  # fmt: skip
-        patches.append(quad(f"wall.right.{name}", (RIGHT, yb, za), (0, 0, zb - za), (0, ya - yb, 0), white, texels_per_m=128))
+        ("below", BACK, FRONT, 0.0, y0),
+        ("above", BACK, FRONT, y1, TOP),
+        ("far", BACK, z0, y0, y1),
+        ("near", z1, FRONT, y0, y1),
+    ):
+        patches.append(
+            quad(f"wall.right.{name}", (RIGHT, yb, za), (0, 0, zb - za), (0, ya - yb, 0), white, texels_per_m=128)
+        )
     patches += _window(trim) + _skirting(trim) + _curtain() + _rug()
     return patches
 
@@ -49,25 +54,48 @@ def build() -> list[Patch]:
 def _window(trim: surfaces.Paint) -> list[Patch]:
     z0, z1, y0, y1 = _WINDOW
     pane = quad(
-        "pane", (RIGHT + 0.08, y1, z0), (0, 0, z1 - z0), (0, y0 - y1, 0), pictures.garden(),
-        texels_per_m=128, emission=1.25, casts_shadow=False,
-    )  # fmt: skip
+        "pane",
+        (RIGHT + 0.08, y1 + 0.3, z0 - 0.3),  # wider than the opening: a slanted look must not pass by it
+        (0, 0, z1 - z0 + 0.6),
+        (0, y0 - y1 - 0.6, 0),
+        pictures.garden(),
+        texels_per_m=128,
+        emission=1.25,
+        casts_shadow=False,
+    )
     bars = [pane]
     zm, ym = (z0 + z1) / 2, (y0 + y1) / 2
     for k, (z, y, dz, dy) in enumerate(
-        ((zm, y0, 0.04, y1 - y0), (zm, ym - 0.12, z1 - z0, 0.03), (z0, y0, 0.05, y1 - y0), (z1, y0, 0.05, y1 - y0), (zm, y1 - 0.05, z1 - z0, 0.05))
+        (
+            (zm, y0, 0.04, y1 - y0),
+            (zm, ym - 0.12, z1 - z0, 0.03),
+            (z0, y0, 0.05, y1 - y0),
+            (z1, y0, 0.05, y1 - y0),
+            (zm, y1 - 0.05, z1 - z0, 0.05),
+        )
     ):
         bars += moved(box(f"window.bar{k}", (0.06, dy, dz), trim, texels_per_m=128), transform(RIGHT + 0.02, y, z))
-    bars += moved(box("window.sill", (0.2, 0.03, z1 - z0 + 0.16), trim, texels_per_m=256), transform(RIGHT - 0.03, y0 - 0.03, zm))
+    bars += moved(
+        box("window.sill", (0.2, 0.03, z1 - z0 + 0.16), trim, texels_per_m=256), transform(RIGHT - 0.03, y0 - 0.03, zm)
+    )
     return bars
 
 
 def _skirting(trim: surfaces.Paint) -> list[Patch]:
     depth, width = FRONT - BACK, RIGHT - LEFT
     hidden = ("back", "bottom")
-    run = moved(box("skirting.back", (width, 0.11, 0.02), trim, hidden, texels_per_m=200), transform((LEFT + RIGHT) / 2, 0, BACK + 0.01))
-    run += moved(box("skirting.left", (depth, 0.11, 0.02), trim, hidden, texels_per_m=200), transform(LEFT + 0.01, 0, (BACK + FRONT) / 2, yaw=90))
-    return run + moved(box("skirting.right", (depth, 0.11, 0.02), trim, hidden, texels_per_m=200), transform(RIGHT - 0.01, 0, (BACK + FRONT) / 2, yaw=-90))
+    run = moved(
+        box("skirting.back", (width, 0.11, 0.02), trim, hidden, texels_per_m=200),
+        transform((LEFT + RIGHT) / 2, 0, BACK + 0.01),
+    )
+    run += moved(
+        box("skirting.left", (depth, 0.11, 0.02), trim, hidden, texels_per_m=200),
+        transform(LEFT + 0.01, 0, (BACK + FRONT) / 2, yaw=90),
+    )
+    return run + moved(
+        box("skirting.right", (depth, 0.11, 0.02), trim, hidden, texels_per_m=200),
+        transform(RIGHT - 0.01, 0, (BACK + FRONT) / 2, yaw=-90),
+    )
 
 
 def _curtain() -> list[Patch]:
@@ -77,10 +105,14 @@ def _curtain() -> list[Patch]:
     z = _WINDOW[0] - 0.38 + (0.48 + 0.05 * t) * s
     grid = np.stack([RIGHT - 0.12 + fold, 2.35 - 2.22 * t + 0 * s, z], -1)
     cloth = fabric.striped(("#b65b3a", "#d9a45a", "#8a3f34", "#ead9b5", "#55705f"), "y", 0.05)
-    rail = moved(box("curtain.rail", (0.03, 0.03, 1.9), surfaces.brass(), texels_per_m=128), transform(RIGHT - 0.12, 2.34, -1.1))
+    rail = moved(
+        box("curtain.rail", (0.03, 0.03, 1.9), surfaces.brass(), texels_per_m=128), transform(RIGHT - 0.12, 2.34, -1.1)
+    )
     return [Patch("curtain", grid, cloth, texels_per_m=400, two_sided=True), *rail]
 
 
 def _rug() -> list[Patch]:
     paint = {"top": fabric.rug(), "rest": surfaces.plain("#6b2a24", 0.1, 0.02)}
-    return moved(box("rug", (2.25, 0.012, 1.5), paint, ("bottom",), texels_per_m=460), transform(-0.05, 0, -0.85, yaw=9))
+    return moved(
+        box("rug", (2.25, 0.012, 1.5), paint, ("bottom",), texels_per_m=460), transform(-0.05, 0, -0.85, yaw=9)
+    )

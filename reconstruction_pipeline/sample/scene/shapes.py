@@ -56,7 +56,9 @@ def lathe(name: str, profile: Sequence[Sequence[float]], paint: Paint, segments:
     """A surface of revolution about y; `profile` is (radius, y) from top to bottom of its outside."""
     angle = np.linspace(-np.pi, np.pi, segments + 1)[None, :]
     radius, height = np.asarray(profile, np.float64).T[..., None]
-    grid = np.stack([radius * np.sin(angle), np.broadcast_to(height, (len(profile), segments + 1)), radius * np.cos(angle)], -1)
+    grid = np.stack(
+        [radius * np.sin(angle), np.broadcast_to(height, (len(profile), segments + 1)), radius * np.cos(angle)], -1
+    )
     return Patch(name, grid, paint, **kw)  # type: ignore[arg-type]
 
 
@@ -88,7 +90,12 @@ def disc(name: str, radius: float, y: float, paint: Paint, segments: int = 32, *
 
 
 def tube(
-    name: str, path: Sequence[Sequence[float]], radius: float | Sequence[float], paint: Paint, segments: int = 8, **kw: float
+    name: str,
+    path: Sequence[Sequence[float]],
+    radius: float | Sequence[float],
+    paint: Paint,
+    segments: int = 8,
+    **kw: float,
 ) -> Patch:
     """A round bar along `path` (n, 3), closed at its ends; `radius` may vary along it."""
     p = np.asarray(path, np.float64)
@@ -110,7 +117,12 @@ def tube(
 
 
 def ribbon(
-    name: str, path: Sequence[Sequence[float]], side: Sequence[float], widths: Sequence[float], paint: Paint, **kw: float
+    name: str,
+    path: Sequence[Sequence[float]],
+    side: Sequence[float],
+    widths: Sequence[float],
+    paint: Paint,
+    **kw: float,
 ) -> Patch:
     """A leaf: a strip about `path` (n, 3), `widths` (n,) wide along `side`, slightly folded at its middle line."""
     p, s = np.asarray(path, np.float64), np.asarray(side, np.float64)

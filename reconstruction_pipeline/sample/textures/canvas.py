@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Image = NDArray[np.float32]
-Color = NDArray[np.float32]
+# float32 in truth; numpy's stubs lose that in most arithmetic.
+Image = NDArray[Any]
+Color = NDArray[Any]
 Paint = Callable[["Canvas"], Image]
 
 _SUBPIXEL_BITS = 4

@@ -11,12 +11,16 @@ def _weave(canvas: Canvas, pitch: float) -> Image:
     """Threads over and under, `pitch` metres apart; fades where the texels cannot hold them."""
     texel = canvas.width_m / canvas.width
     strength = float(np.clip(pitch / texel / 2 - 1, 0, 1))
-    return strength * np.sin(2 * np.pi * canvas.x / pitch) * np.sin(2 * np.pi * canvas.y / pitch) + 0.5 * canvas.noise(0.012)
+    return strength * np.sin(2 * np.pi * canvas.x / pitch) * np.sin(2 * np.pi * canvas.y / pitch) + 0.5 * canvas.noise(
+        0.012
+    )
 
 
 def rug() -> Paint:
     """A nomad's rug: nested borders and a field of medallions and small beasts, each one of a kind."""
-    red, navy, cream, ochre, teal, dark = (rgb(c) for c in ("#8f2f28", "#27375c", "#e3d3b0", "#c98f3a", "#2f7370", "#3b1d1a"))
+    red, navy, cream, ochre, teal, dark = (
+        rgb(c) for c in ("#8f2f28", "#27375c", "#e3d3b0", "#c98f3a", "#2f7370", "#3b1d1a")
+    )
 
     def paint(canvas: Canvas) -> Image:
         x, y = canvas.x + 0 * canvas.y, canvas.y + 0 * canvas.x
@@ -83,7 +87,9 @@ def printed(ground: str, inks: tuple[str, ...]) -> Paint:
         for _ in range(int(90 * canvas.width_m * canvas.height_m / 0.25) + 8):
             cx, cy = rng.uniform(0, canvas.width_m), rng.uniform(0, canvas.height_m)
             size = rng.uniform(0.012, 0.05)
-            d = np.hypot(canvas.x - cx, canvas.y - cy) + 0.006 * np.sin(5 * np.arctan2(canvas.y - cy, canvas.x - cx) + cx * 90)
+            d = np.hypot(canvas.x - cx, canvas.y - cy) + 0.006 * np.sin(
+                5 * np.arctan2(canvas.y - cy, canvas.x - cx) + cx * 90
+            )
             out = mix(out, rgb(inks[rng.integers(len(inks))]), step(-d, -size, 0.004))
             if size > 0.03:
                 out = mix(out, rgb(inks[rng.integers(len(inks))]), step(-d, -0.5 * size, 0.004))

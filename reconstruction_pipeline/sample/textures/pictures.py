@@ -20,7 +20,11 @@ def mountains() -> Paint:
     def paint(canvas: Canvas) -> Image:
         u, v = canvas.x / canvas.width_m, canvas.y / canvas.height_m
         sky = ramp([rgb("#35507d"), rgb("#c98f86"), rgb("#f3cf8e")], (v + 0.05 * canvas.fbm(0.15, 4)) / 0.6)
-        out = mix(sky, rgb("#fff0c0"), step(-np.hypot((u - 0.68) * canvas.width_m, (v - 0.3) * canvas.height_m), -0.035, 0.004))
+        out = mix(
+            sky,
+            rgb("#fff0c0"),
+            step(-np.hypot((u - 0.68) * canvas.width_m, (v - 0.3) * canvas.height_m), -0.035, 0.004),
+        )
         tones = ("#8d7f9c", "#6a6788", "#46557a", "#2d4458", "#1c3038")
         for k, tone in enumerate(tones):
             ridge = canvas.fbm(0.28 / (k + 1) ** 0.3, 5)[canvas.height // 3][None, :]
@@ -58,7 +62,9 @@ def chart(seed_shift: float = 0.0) -> Paint:
 
     def paint(canvas: Canvas) -> Image:
         ground = canvas.fbm(0.22, 6) + seed_shift
-        out = ramp([rgb("#7fa7b3"), rgb("#a9c6c2"), rgb("#dfcf9f"), rgb("#c3ae72"), rgb("#8d7a52")], 0.42 + 0.22 * ground)
+        out = ramp(
+            [rgb("#7fa7b3"), rgb("#a9c6c2"), rgb("#dfcf9f"), rgb("#c3ae72"), rgb("#8d7a52")], 0.42 + 0.22 * ground
+        )
         out = mix(out, rgb("#3f3a30"), step(-np.abs(ground), -0.05, 0.04) * 0.9)
         contour = np.abs((ground * 5) % 1 - 0.5)
         out = mix(out, rgb("#6c5a3c"), step(contour, 0.46, 0.05) * (ground > 0.05) * 0.6)
@@ -69,7 +75,9 @@ def chart(seed_shift: float = 0.0) -> Paint:
             canvas.stroke(lines, [(0, s * canvas.height_m), (canvas.width_m, s * canvas.height_m * 0.96)], 0.0015)
         out = mix(out, rgb("#54606a"), lines * 0.45)
         route, marks = canvas.mask(), canvas.mask()
-        stops = np.cumsum(canvas.rng.uniform(0.02, 0.09, (9, 2)) * [1, 0.7], 0) * [canvas.width_m, canvas.height_m] / 0.6
+        stops = (
+            np.cumsum(canvas.rng.uniform(0.02, 0.09, (9, 2)) * [1, 0.7], 0) * [canvas.width_m, canvas.height_m] / 0.6
+        )
         canvas.stroke(route, stops.tolist(), 0.0035)
         for x, y in canvas.rng.uniform(0.05, 0.95, (28, 2)) * [canvas.width_m, canvas.height_m]:
             canvas.fill(marks, [(x, y), (x + 0.006, y + 0.002), (x + 0.003, y + 0.008)])
@@ -94,12 +102,14 @@ def botanical() -> Paint:
             reach = rng.uniform(0.05, 0.11) * w / 0.3
             tip = np.array([x + reach * np.cos(angle), y + reach * np.sin(angle)])
             side = np.array([-np.sin(angle), np.cos(angle)]) * reach * 0.22
-            middle = (np.array([x, y]) * 0.45 + tip * 0.55)
+            middle = np.array([x, y]) * 0.45 + tip * 0.55
             canvas.fill(leaves, [(x, y), tuple(middle + side), tuple(tip), tuple(middle - side)])
             canvas.stroke(stem, [(x, y), tuple(tip)], 0.002)
             if k % 3 == 0:
                 bx, by = x + rng.normal(0, 0.02), y + rng.normal(0, 0.02)
-                canvas.fill(berries, [(bx + 0.008 * np.cos(a), by + 0.008 * np.sin(a)) for a in np.linspace(0, 6.28, 12)])
+                canvas.fill(
+                    berries, [(bx + 0.008 * np.cos(a), by + 0.008 * np.sin(a)) for a in np.linspace(0, 6.28, 12)]
+                )
         green = ramp([rgb("#35583a"), rgb("#7f9a52")], 0.5 + 0.3 * canvas.noise(0.05))
         out = mix(mix(out, green, leaves * 0.9), rgb("#3a2c20"), stem)
         return mix(out, rgb("#b3362e"), berries)
@@ -113,7 +123,10 @@ def globe() -> Paint:
     def paint(canvas: Canvas) -> Image:
         land = canvas.fbm(0.17, 6)
         sea = shade(canvas.flat(rgb("#2f6a8c")), canvas.fbm(0.08, 3), 0.10)
-        regions = ramp([rgb("#c7b06a"), rgb("#7f9a58"), rgb("#c98a52"), rgb("#a8a468"), rgb("#b5695a")], 0.5 + 0.35 * canvas.noise(0.12))
+        regions = ramp(
+            [rgb("#c7b06a"), rgb("#7f9a58"), rgb("#c98a52"), rgb("#a8a468"), rgb("#b5695a")],
+            0.5 + 0.35 * canvas.noise(0.12),
+        )
         out = mix(sea, regions, step(land, 0.15, 0.05))
         out = mix(out, rgb("#2a2620"), step(-np.abs(land - 0.15), -0.05, 0.04) * 0.8)
         u, v = canvas.x / canvas.width_m * 18, canvas.y / canvas.height_m * 9
@@ -131,9 +144,20 @@ def clock() -> Paint:
         ink, c = canvas.mask(), canvas.width_m / 2
         for k in range(12):
             a, inner = k * np.pi / 6, 0.74 if k % 3 else 0.62
-            canvas.stroke(ink, [(c + c * r * np.sin(a), c - c * r * np.cos(a)) for r in (inner, 0.84)], 0.009 if k % 3 == 0 else 0.005)
+            canvas.stroke(
+                ink,
+                [(c + c * r * np.sin(a), c - c * r * np.cos(a)) for r in (inner, 0.84)],
+                0.009 if k % 3 == 0 else 0.005,
+            )
         for angle, reach, width in ((np.radians(53 * 6), 0.62, 0.006), (np.radians(116), 0.42, 0.010)):
-            canvas.stroke(ink, [(c - 0.1 * c * np.sin(angle), c + 0.1 * c * np.cos(angle)), (c + reach * c * np.sin(angle), c - reach * c * np.cos(angle))], width)
+            canvas.stroke(
+                ink,
+                [
+                    (c - 0.1 * c * np.sin(angle), c + 0.1 * c * np.cos(angle)),
+                    (c + reach * c * np.sin(angle), c - reach * c * np.cos(angle)),
+                ],
+                width,
+            )
         return mix(out, rgb("#22242a"), ink)
 
     return paint

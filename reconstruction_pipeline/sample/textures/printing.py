@@ -18,8 +18,8 @@ def glyphs(canvas: Canvas, mask: Image, x: float, y: float, length: float, size:
     while s < length - size * 0.7:
         advance = size * rng.uniform(0.55, 0.9)
         for _ in range(rng.integers(2, 4)):
-            points = rng.integers(0, 3, (2, 2)) / 2.0
-            points = [(s + px * advance * 0.75, py * size) for px, py in points]
+            ends = rng.integers(0, 3, (2, 2)) / 2.0
+            points = [(s + px * advance * 0.75, py * size) for px, py in ends]
             canvas.stroke(mask, [(x - q, y + p) if turned else (x + p, y + q) for p, q in points], size * 0.16)
         s += advance * (1.0 if rng.random() < 0.84 else 1.8)
 

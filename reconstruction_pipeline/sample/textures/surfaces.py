@@ -29,7 +29,7 @@ def wood(light: str, dark: str, along: str = "x", grain: float = 1.0) -> Paint:
 
         rings = np.sin(2 * np.pi * (across / (0.045 * grain) + 0.9 * streak(2.0) + 0.35 * streak(0.8)))
         tone = 0.5 + 0.22 * rings + 0.16 * streak(1.0) + 0.12 * streak(0.35)
-        board = ramp([rgb(dark), rgb(light), shade(rgb(light)[None, None], np.float32([[1]]), 0.18)[0, 0]], tone)
+        board = ramp([rgb(dark), rgb(light), rgb(light) * 1.18], tone)
         return shade(board, canvas.fbm(0.12, 3), 0.07)
 
     return paint
@@ -37,7 +37,13 @@ def wood(light: str, dark: str, along: str = "x", grain: float = 1.0) -> Paint:
 
 def planks(width_m: float = 0.14) -> Paint:
     """A floor of boards of uneven length, each with its own tone and grain, dark joints, a few scuffs."""
-    tones = [("#b98a58", "#7d5228"), ("#a87646", "#6a4420"), ("#c79a68", "#8d6236"), ("#9c6c42", "#5f3c1e"), ("#b3825c", "#704a2c")]
+    tones = [
+        ("#b98a58", "#7d5228"),
+        ("#a87646", "#6a4420"),
+        ("#c79a68", "#8d6236"),
+        ("#9c6c42", "#5f3c1e"),
+        ("#b3825c", "#704a2c"),
+    ]
 
     def paint(canvas: Canvas) -> Image:
         out = canvas.flat(rgb("#3a2413"))
@@ -86,7 +92,10 @@ def painted_wall(color: str, ink: str) -> Paint:
             length = rng.uniform(0.10, 0.26)
             for s in np.linspace(0, length, 12):
                 points.append((x, y))
-                x, y = x + length / 12 * np.cos(heading + bend * s * 5), y + length / 12 * np.sin(heading + bend * s * 5)
+                x, y = (
+                    x + length / 12 * np.cos(heading + bend * s * 5),
+                    y + length / 12 * np.sin(heading + bend * s * 5),
+                )
             canvas.stroke(twigs, points, 0.004)
             for i in range(2, 12, 2):
                 side = rng.choice([-1, 1]) * rng.uniform(0.6, 1.2)
@@ -97,7 +106,15 @@ def painted_wall(color: str, ink: str) -> Paint:
                 bulge = 0.28 * reach
                 middle = ((px + tip[0]) / 2, (py + tip[1]) / 2)
                 normal = (-np.sin(angle) * bulge, np.cos(angle) * bulge)
-                canvas.fill(leaves, [(px, py), (middle[0] + normal[0], middle[1] + normal[1]), tip, (middle[0] - normal[0], middle[1] - normal[1])])
+                canvas.fill(
+                    leaves,
+                    [
+                        (px, py),
+                        (middle[0] + normal[0], middle[1] + normal[1]),
+                        tip,
+                        (middle[0] - normal[0], middle[1] - normal[1]),
+                    ],
+                )
         worn = 0.55 + 0.25 * canvas.fbm(0.3, 3)
         return mix(mix(wash, rgb(ink), twigs * worn * 0.8), rgb(ink), leaves * worn)
 
@@ -117,7 +134,9 @@ def glaze(base: str, stroke: str, bands: tuple[float, ...] = (0.2, 0.75)) -> Pai
         for _ in range(26):
             x, y = canvas.rng.uniform(0, canvas.width_m), canvas.rng.uniform(low + 0.05, high - 0.05) * canvas.height_m
             dx, dy = canvas.rng.normal(0, 0.012, 2)
-            canvas.stroke(dabs, [(x, y), (x + dx, y + dy), (x + 2.2 * dx, y + 1.3 * dy)], canvas.rng.uniform(0.002, 0.006))
+            canvas.stroke(
+                dabs, [(x, y), (x + dx, y + dy), (x + 2.2 * dx, y + 1.3 * dy)], canvas.rng.uniform(0.002, 0.006)
+            )
         return mix(out, rgb(stroke), dabs * 0.85)
 
     return paint
