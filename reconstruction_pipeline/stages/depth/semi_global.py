@@ -117,5 +117,5 @@ def winners(total, volume, inverse_depths, depth, matching, distinct):  # type: 
                 if bend > np.float32(1e-6):
                     shift = min(max(half * (left - right) / bend, -half), half)
             depth[y, x] = one / (inverse_depths[best] + shift * step)
-            matching[y, x] = one - np.float32(volume[y, x, best]) / np.float32(255.0)
-            distinct[y, x] = one - lowest / max(second, one)
+            matching[y, x] = np.float32(255 - volume[y, x, best]) / np.float32(255.0)
+            distinct[y, x] = max(one - lowest / max(second, one), np.float32(0.0))
