@@ -30,17 +30,19 @@ class Decoded:
 class VideoReader:
     """One pass over the first real video stream.
 
-    `errors` counts what would not decode; `aspect` is a pixel's width over its height, known once frames come.
+    `errors` counts what would not decode; `aspect` is a pixel's width over its height, known once frames come;
+    `skipped` tells that indices no longer count from the beginning.
     """
 
     path: Path
     errors: int = 0
     aspect: float = 1.0
+    skipped: bool = False
 
     def frames(self, wanted: Sequence[float] | None = None) -> Iterator[Decoded]:
         """All frames in display order; with `wanted` (their times) it may skip stretches without any of them.
 
-        Indices count the frames that came, so they only name frames of a pass that skips nothing.
+        Times may repeat (phones write such files), so compare indices until something was skipped.
         """
         try:
             container = av.open(str(self.path), options={"protocol_whitelist": "file"})
@@ -88,6 +90,7 @@ class VideoReader:
                 key_times = [t for t in key_times if t > ahead[-1]]
                 container.seek(round(ahead[-1] / stream.time_base), stream=stream, backward=True)
                 packets = container.demux(stream)
+                self.skipped = True
 
 
 def _key_frame_times(stream: Any) -> list[float]:

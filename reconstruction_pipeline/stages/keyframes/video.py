@@ -84,8 +84,8 @@ def _write_images(
     size = (0, 0)
     reader, reformatter = VideoReader(media), VideoReformatter()
     for decoded in reader.frames(wanted.tolist()):
-        # By the very same time: indices are not the same once anything was skipped.
-        if decoded.time_s != wanted[len(names)]:
+        same = decoded.time_s == wanted[len(names)] if reader.skipped else decoded.index == selection.chosen[len(names)]
+        if not same:
             continue
         rgb = upright_frame(reformatter, decoded.frame, reader.aspect, settings.max_size)
         names.append(f"{len(names) + 1:05d}.jpg")

@@ -1,0 +1,144 @@
+"""Rigid geometry of sparse models: moving, orienting and thinning them, without pycolmap."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from reconstruction_pipeline.artifacts.colmap import ColmapModel, PosedImage, rotation_of
+
+Array = npt.NDArray[np.float64]
+
+# Weight of the cameras' own up direction against the levelness of their horizontal axes.
+UP_PRIOR = 0.02
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """x' = scale * rotation @ x + translation."""
+
+    scale: float
+    rotation: Array
+    translation: Array
+
+    def matrix(self) -> Array:
+        """(4, 4)."""
+        result = np.eye(4)
+        result[:3, :3] = self.scale * self.rotation
+        result[:3, 3] = self.translation
+        return result
+
+    def points(self, xyz: Array) -> Array:
+        """(N, 3) points moved."""
+        return self.scale * xyz @ self.rotation.T + self.translation
+
+
+def move(model: ColmapModel, by: Similarity) -> ColmapModel:
+    """The same scene in another frame; images do not change, depths scale."""
+    images = tuple(_moved(image, by) for image in model.images)
+    return replace(model, images=images, xyz=by.points(model.xyz))
+
+
+def _moved(image: PosedImage, by: Similarity) -> PosedImage:
+    rotation = image.rotation @ by.rotation.T
+    translation = by.scale * image.translation - rotation @ by.translation
+    quaternion = quaternion_of(rotation)
+    return replace(image, quaternion=quaternion, rotation=rotation_of(quaternion), translation=translation)
+
+
+def quaternion_of(rotation: Array) -> tuple[float, float, float, float]:
+    """Unit wxyz quaternion of a (3, 3) rotation, w >= 0."""
+    # The eigenvector of Bar-Itzhack's symmetric matrix: exact and stable for every angle.
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rotation
+    k = np.array(
+        [
+            [xx - yy - zz, 0, 0, 0],
+            [yx + xy, yy - xx - zz, 0, 0],
+            [zx + xz, zy + yz, zz - xx - yy, 0],
+            [zy - yz, xz - zx, yx - xy, xx + yy + zz],
+        ]
+    )
+    _, vectors = np.linalg.eigh(k)
+    x, y, z, w = vectors[:, -1] * (np.sign(vectors[3, -1]) or 1.0)
+    return float(w), float(x), float(y), float(z)
+
+
+def up_direction(rotations: Array) -> Array:
+    """(3,) unit vector against gravity in the world, from (N, 3, 3) world-to-camera rotations.
+
+    People hold cameras level: the horizontal image axes lie in the ground plane, so `up` is the direction
+    most perpendicular to all of them, nudged by the mean image-up direction where the axes leave it open
+    (a camera that never turned). Reweighted so that a few rolled frames count little.
+    """
+    right, up = rotations[:, 0], -rotations[:, 1]
+    mean_up = _unit(up.mean(axis=0))
+    weights, result = np.ones(len(right)), mean_up
+    for _ in range(10):
+        spread = (right * weights[:, None]).T @ right / weights.sum()
+        result = _unit(np.linalg.solve(spread + UP_PRIOR * np.eye(3), UP_PRIOR * mean_up))
+        weights = 1.0 / np.maximum(np.abs(right @ result), 0.05)
+    return result
+
+
+def upright(model: ColmapModel) -> Similarity:
+    """To the delivered world: y-down, centred on the points, mean view direction along +z, path radius 1."""
+    rotations = np.array([image.rotation for image in model.images])
+    down = -up_direction(rotations)
+    forward = rotations[:, 2].mean(axis=0)
+    forward = forward - down * (forward @ down)
+    if np.linalg.norm(forward) < 1e-6:
+        forward = np.cross(down, rotations[0, 0])
+    z = _unit(forward)
+    rotation = np.stack([np.cross(down, z), down, z])
+    centers = model.centers
+    radius = float(np.percentile(np.linalg.norm(centers - np.median(centers, axis=0), axis=1), 90))
+    middle = np.median(model.xyz, axis=0) if len(model.xyz) else np.median(centers, axis=0)
+    scale = 1.0 / radius if radius > 0 else 1.0
+    return Similarity(scale, rotation, -scale * rotation @ middle)
+
+
+def drop_images(model: ColmapModel, names: Collection[str]) -> ColmapModel:
+    """Without these images, and without the points that fewer than two remaining images see."""
+    kept = [image for image in model.images if image.name not in names]
+    tracks = np.zeros(len(model.xyz), np.int64)
+    for image in kept:
+        np.add.at(tracks, image.point_rows, 1)
+    alive = tracks >= 2
+    row_of = np.cumsum(alive) - 1
+    images = []
+    for image in kept:
+        seen = alive[image.point_rows]
+        images.append(replace(image, xy=image.xy[seen], point_rows=row_of[image.point_rows[seen]]))
+    used = {image.camera_id for image in images}
+    return ColmapModel(
+        {key: camera for key, camera in model.cameras.items() if key in used},
+        tuple(images),
+        model.xyz[alive],
+        model.rgb[alive],
+        model.errors[alive],
+        tracks[alive],
+    )
+
+
+def largest_ray_angles(model: ColmapModel, most: int = 4000) -> Array:
+    """Degrees; for (a regular sample of at most `most`) points the largest angle between two of their rays."""
+    rows = np.unique(np.linspace(0, max(len(model.xyz) - 1, 0), min(len(model.xyz), most)).round().astype(int))
+    seen_by: list[list[int]] = [[] for _ in range(len(model.xyz))]
+    for number, image in enumerate(model.images):
+        for row in image.point_rows:
+            seen_by[row].append(number)
+    centers = model.centers
+    angles = []
+    for row in rows:
+        if len(seen_by[row]) >= 2:
+            rays = centers[seen_by[row]] - model.xyz[row]
+            rays /= np.maximum(np.linalg.norm(rays, axis=1, keepdims=True), 1e-12)
+            angles.append(np.degrees(np.arccos(np.clip((rays @ rays.T).min(), -1, 1))))
+    return np.array(angles)
+
+
+def _unit(vector: Array) -> Array:
+    return np.asarray(vector / max(float(np.linalg.norm(vector)), 1e-12))
