@@ -45,6 +45,8 @@ def crop(gaussians: Gaussians, low: Vector, high: Vector) -> Gaussians:
 
 def rotate(gaussians: Gaussians, degrees: Vector) -> Gaussians:
     """Turn the scene about the world's x, then y, then z axis (right-handed): centres, shapes and colours."""
+    if not np.isfinite(degrees).all():
+        raise UsageError(f"--rotate {degrees}: give three finite angles in degrees.")
     return turn(gaussians, euler(degrees))
 
 

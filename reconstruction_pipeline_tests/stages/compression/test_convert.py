@@ -61,6 +61,7 @@ def test_crop_keeps_what_is_inside(ply: Path, tmp_path: Path) -> None:
         ({"sh": 4}, "--sh"),
         ({"sh": -1}, "--sh"),
         ({"max_splats": 0}, "--max-splats"),
+        ({"rotate": (0.0, float("nan"), 0.0)}, "--rotate"),
         ({"crop": ((0.0, 0.0, 0.0), (1.0, -1.0, 1.0))}, "lower bound"),
         ({"crop": ((90.0, 90.0, 90.0), (91.0, 91.0, 91.0))}, "no splat is inside"),
     ],
