@@ -37,7 +37,7 @@ def _scale(image, gain, out):  # type: ignore[no-untyped-def]
 def fitted_gain(
     image: npt.NDArray[np.float32], target: npt.NDArray[np.float32] | npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.float64]:
-    """(3,) gain that fits `image` (H, W, 3) to `target` in least squares; 1 for black. 8-bit targets are value / 255."""
+    """(3,) gain that fits `image` (H, W, 3) to `target` in least squares (8-bit: value / 255); 1 for black."""
     sums = np.zeros((_BANDS, 6))
     _products(image, target, np.float32(1.0 / 255.0 if target.dtype == np.uint8 else 1.0), sums)
     cross, square = sums.sum(axis=0).reshape(2, 3)

@@ -20,7 +20,7 @@ NEGLIGIBLE_LOGIT = np.float32(-1.75)
 """Above this opacity (0.148) the gate is below 1e-6: no noise worth drawing."""
 
 _MEAN, _SCALE, _QUAT = layout.MEAN, layout.LOG_SCALE, layout.QUAT
-_OPACITY = layout.OPACITY
+_OPACITY, _SH = layout.OPACITY, layout.SH
 
 
 @njit(cache=True, error_model="numpy")
@@ -75,6 +75,22 @@ def add_noise(planes: npt.NDArray[np.float32], count: int, amount: float, seed: 
     """
     key = (seed * 0x9E3779B97F4A7C15 + step * 0xD1B54A32D192ED03) % 2**64
     _add_noise(planes, count, np.float32(amount), np.uint64(key))
+
+
+@njit(parallel=True, fastmath=True, cache=True, error_model="numpy")
+def _add_colour_gradient(grads, count, score):  # type: ignore[no-untyped-def]
+    for chunk in prange((count + 4095) // 4096):
+        for i in range(chunk * 4096, min(count, (chunk + 1) * 4096)):
+            score[i] += abs(grads[_SH, i]) + abs(grads[_SH + 1, i]) + abs(grads[_SH + 2, i])
+
+
+def add_colour_gradient(grads: npt.NDArray[np.float32], count: int, score: npt.NDArray[np.float32]) -> None:
+    """Add to `score` (capacity,) the size of each Gaussian's gradient by its base colour.
+
+    That gradient is the sum over pixels of blend weight times the error's derivative: nothing for
+    what no pixel sees, large for what covers much that is still wrong.
+    """
+    _add_colour_gradient(grads, count, score)
 
 
 @njit(parallel=True, fastmath=True, cache=True, error_model="numpy")

@@ -41,7 +41,8 @@ def gaussian_splats(
     model = poses.model()
     views = views_of(model, poses.image_path)
     training, _ = split(views, settings.holdout)
-    dense = dense_points_of(depth_maps, training, settings.seed) if depth_maps is not None else None
+    names = [view.name for view in training]
+    dense = dense_points_of(poses, depth_maps, names) if depth_maps is not None else None
     result = train_splats(
         views, points_of(model), settings, progress, dense, checkpoint_folder, resume=checkpoint_folder is not None
     )

@@ -25,7 +25,7 @@ SCHEMA = 1
 NAME = "checkpoint.npz"
 _SCALARS = (
     "count", "step", "elapsed", "position", "level",
-    "contribution_views", "initial_psnr", "pace", "loss_sum", "loss_steps",
+    "scored", "contribution_views", "initial_psnr", "pace", "loss_sum", "loss_steps",
 )  # fmt: skip
 _FREE_TO_CHANGE = ("device", "threads", "checkpoint_seconds")
 """Settings that may differ between a run and its continuation."""
@@ -61,6 +61,7 @@ def save(folder: Path, state: TrainState, cap: int, identity: dict[str, Any]) ->
                 m=state.m[:, :n],
                 v=state.v[:, :n],
                 contribution=state.contribution[:n],
+                score=state.score[:, :n],
                 order=state.order,
                 exposure=state.exposure.log_gains,
             )
@@ -106,12 +107,15 @@ def load(folder: Path, identity: dict[str, Any]) -> tuple[TrainState, int] | Non
     m[:, :count], v[:, :count] = arrays["m"], arrays["v"]
     contribution = np.zeros(planes.shape[1], np.float32)
     contribution[:count] = arrays["contribution"]
+    score = np.zeros((2, planes.shape[1]), np.float32)
+    score[:, :count] = arrays["score"]
     table = Exposure(arrays["exposure"], meta["exposure_active"])
     state = TrainState(
         planes=planes,
         m=m,
         v=v,
         contribution=contribution,
+        score=score,
         exposure=table,
         rng=rng,
         order=arrays["order"],

@@ -52,6 +52,7 @@ def opacities(planes: Planes, count: int) -> npt.NDArray[np.float64]:
 def _place_copies(
     planes: Planes,
     moments: tuple[Planes, Planes],
+    score: Planes,
     sources: npt.NDArray[np.integer],
     slots: npt.NDArray[np.integer],
     opacity: npt.NDArray[np.float64],
@@ -64,6 +65,7 @@ def _place_copies(
     planes[layout.OPACITY, unique] = np.log(new / (1.0 - new)).astype(np.float32)
     planes[layout.LOG_SCALE : layout.LOG_SCALE + 3, unique] += np.log(shrink).astype(np.float32)
     planes[:, slots] = planes[:, sources]
+    score[:, slots] = score[:, sources]
     for moment in moments:
         # The moments belonged to Gaussians that are no more: a copy must not go on in their direction.
         moment[:, unique] = 0.0
@@ -71,22 +73,37 @@ def _place_copies(
 
 
 def relocate(
-    planes: Planes, moments: tuple[Planes, Planes], count: int, rng: np.random.Generator, min_opacity: float
+    planes: Planes,
+    moments: tuple[Planes, Planes],
+    score: Planes,
+    count: int,
+    rng: np.random.Generator,
+    min_opacity: float,
+    weight: npt.NDArray[np.floating] | None = None,
+    useless: npt.NDArray[np.bool_] | None = None,
 ) -> int:
-    """Move every dead Gaussian onto a live one drawn by opacity; returns how many were moved."""
+    """Move every dead Gaussian (and every `useless` (count,) one) onto a live one; returns how many were moved.
+
+    Live ones are drawn by opacity, times `weight` (count,) if given. `score` (k, capacity) is copied along.
+    """
     opacity = opacities(planes, count)
-    dead = np.flatnonzero(~(opacity > min_opacity))
-    if not dead.size or dead.size == count:
+    is_dead = ~(opacity > min_opacity)
+    if useless is not None:
+        is_dead |= useless
+    dead = np.flatnonzero(is_dead)
+    chance = np.where(is_dead, 0.0, opacity if weight is None else opacity * weight)
+    total = float(chance.sum())
+    if not dead.size or not total > 0.0:
         return 0
-    weight = np.where(opacity > min_opacity, opacity, 0.0)
-    sources = rng.choice(count, dead.size, p=weight / weight.sum())
-    _place_copies(planes, moments, sources, dead, opacity, min_opacity)
+    sources = rng.choice(count, dead.size, p=chance / total)
+    _place_copies(planes, moments, score, sources, dead, opacity, min_opacity)
     return int(dead.size)
 
 
 def grow(
     planes: Planes,
     moments: tuple[Planes, Planes],
+    score: Planes,
     count: int,
     target: int,
     rng: np.random.Generator,
@@ -107,5 +124,5 @@ def grow(
     if not total > 0.0:
         return count
     sources = rng.choice(count, added, p=chance / total)
-    _place_copies(planes, moments, sources, np.arange(count, target), opacity, min_opacity)
+    _place_copies(planes, moments, score, sources, np.arange(count, target), opacity, min_opacity)
     return target

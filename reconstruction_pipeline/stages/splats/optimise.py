@@ -15,7 +15,7 @@ from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.kernels import layout
 from reconstruction_pipeline.kernels.adam import adam_step
 from reconstruction_pipeline.kernels.colour import fitted_gain, scale_channels
-from reconstruction_pipeline.kernels.langevin import add_noise, regularise
+from reconstruction_pipeline.kernels.langevin import add_colour_gradient, add_noise, regularise
 from reconstruction_pipeline.kernels.loss import l1_ssim
 from reconstruction_pipeline.kernels.rasterizer import Rasterizer
 from reconstruction_pipeline.stages.splats import exposure as exposures
@@ -54,6 +54,10 @@ def shrink(views: Sequence[LoadedView], factor: int) -> list[LoadedView]:
 def next_view(state: TrainState, views: int) -> int:
     """Index of the next view: every epoch visits all views once, in a new random order."""
     if state.position >= len(state.order):
+        if len(state.order):
+            state.score[0] = state.score[1]
+            state.score[1] = 0.0
+            state.scored += 1
         state.order = state.rng.permutation(views)
         state.position = 0
     state.position += 1
@@ -84,6 +88,7 @@ def gradient_step(state: TrainState, scratch: Scratch, settings: TrainSettings, 
     if table.active:
         scale_channels(gradient, table.gain(index), out=gradient)
     scratch.rasterizer.backward(gradient, scratch.grads)
+    add_colour_gradient(scratch.grads, state.count, state.score[1])
     regularise(state.planes, scratch.grads, state.count, settings.opacity_reg, settings.scale_reg)
     adam_step(
         state.planes, scratch.grads, state.m, state.v, state.count,
@@ -96,6 +101,22 @@ def gradient_step(state: TrainState, scratch: Scratch, settings: TrainSettings, 
     return value.total
 
 
+def preference(
+    state: TrainState, settings: TrainSettings
+) -> tuple[npt.NDArray[np.float32] | None, npt.NDArray[np.bool_] | None]:
+    """Where copies are wanted (count,) and which Gaussians no view uses (count,); (None, None) in the first epoch.
+
+    Both from the size of the colour gradients summed over the last whole epoch. Error-driven growth is
+    an idea of "Revising Densification in Gaussian Splatting" (Rota Bulo et al., ECCV 2024).
+    """
+    score = state.score[0, : state.count]
+    mean = float(score.mean()) if state.scored else 0.0
+    if not mean > 0.0:
+        return None, None
+    weight = (score / np.float32(mean)) ** np.float32(settings.by_error)
+    return weight, score < settings.useless * mean
+
+
 def refine(state: TrainState, plan: schedule.Plan, settings: TrainSettings, progress: float) -> None:
     """Relocate the dead and grow towards the count that the schedule wants."""
     if not np.isfinite(state.planes[:, : state.count]).all():
@@ -104,10 +125,16 @@ def refine(state: TrainState, plan: schedule.Plan, settings: TrainSettings, prog
         )
     if progress >= settings.refine_until:
         return
-    mcmc.relocate(state.planes, state.moments, state.count, state.rng, settings.min_opacity)
+    weight, useless = preference(state, settings)
+    mcmc.relocate(
+        state.planes, state.moments, state.score, state.count, state.rng, settings.min_opacity, weight, useless
+    )
+    weight, _ = preference(state, settings)
     factor = plan.levels[plan.level_index(progress)].factor
     target = schedule.target_count(progress, plan.cap, plan.initial_count, factor, settings)
-    state.count = mcmc.grow(state.planes, state.moments, state.count, target, state.rng, settings.min_opacity)
+    state.count = mcmc.grow(
+        state.planes, state.moments, state.score, state.count, target, state.rng, settings.min_opacity, weight
+    )
 
 
 def optimise(

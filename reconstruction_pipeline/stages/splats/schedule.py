@@ -15,8 +15,8 @@ import numpy.typing as npt
 from reconstruction_pipeline.kernels import layout
 from reconstruction_pipeline.stages.splats.settings import TrainSettings
 
-REFERENCE_STEPS, REFERENCE_CAP, CAP_EXPONENT = 800.0, 30_000.0, 1.1
-"""A model of `cap` Gaussians wants about 800 (cap / 30k)^1.1 steps: fewer Gaussians for short budgets."""
+REFERENCE_STEPS, REFERENCE_CAP, CAP_EXPONENT = 1400.0, 30_000.0, 1.1
+"""A model of `cap` Gaussians wants about 1400 (cap / 30k)^1.1 steps: fewer Gaussians for short budgets."""
 
 
 @dataclass(frozen=True)

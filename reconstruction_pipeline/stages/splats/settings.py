@@ -67,6 +67,10 @@ class TrainSettings:
     grow_start: float = 0.1
     grow_until: float = 0.6
     min_opacity: float = 0.005
+    useless: float = 0.02
+    """A Gaussian whose colour gradients over a whole epoch sum to less than this share of the mean is moved too."""
+    by_error: float = 0.75
+    """Copies are drawn by opacity times this power of those sums: where much is still wrong. 0: by opacity alone."""
     noise: float = 2e5
     opacity_reg: float = 0.0
     scale_reg: float = 0.0

@@ -31,7 +31,8 @@ class TrainState:
 
     `elapsed` is the time used so far, in seconds; `order` is the present epoch's order of the views
     and `position` the place in it; `contribution` (capacity,) sums blend weights over
-    `contribution_views` renders of the run's last part, for the final pruning.
+    `contribution_views` renders of the run's last part, for the final pruning; `score` (2, capacity) sums
+    the size of colour gradients over the last whole epoch and over the present one, `scored` epochs so far.
     """
 
     planes: Planes
@@ -42,6 +43,7 @@ class TrainState:
     rng: np.random.Generator
     order: npt.NDArray[np.int64]
     contribution: npt.NDArray[np.float32]
+    score: npt.NDArray[np.float32]
     step: int = 0
     elapsed: float = 0.0
     position: int = 0
@@ -49,6 +51,7 @@ class TrainState:
     contribution_views: int = 0
     initial_psnr: float | None = None
     pace: float = 1.0
+    scored: int = 0
     loss_sum: float = 0.0
     loss_steps: int = 0
     curve: list[CurveRow] = field(default_factory=list)
@@ -77,6 +80,7 @@ def new_state(gaussians: Gaussians, cap: int, views: int, exposure: bool, seed: 
         rng=np.random.default_rng(seed),
         order=np.empty(0, np.int64),
         contribution=np.zeros(planes.shape[1], np.float32),
+        score=np.zeros((2, planes.shape[1]), np.float32),
     )
 
 

@@ -19,7 +19,7 @@ def scene(count=200, capacity=512, seed=0, opacity=None):
         rng.standard_normal((count, 16, 3)).astype(np.float32),
         capacity=capacity,
     )
-    return planes, (np.ones_like(planes), np.ones_like(planes))
+    return planes, (np.ones_like(planes), np.ones_like(planes)), np.ones((2, planes.shape[1]), np.float32)
 
 
 def test_copies_together_are_as_opaque_as_the_original():
@@ -55,9 +55,9 @@ def test_copies_keep_the_integral_of_what_a_ray_meets():
 def test_relocation_leaves_no_dead_and_forgets_moments():
     opacity = np.random.default_rng(1).uniform(0.2, 0.9, 200)
     opacity[::4] = 0.001
-    planes, moments = scene(opacity=opacity)
+    planes, moments, score = scene(opacity=opacity)
     untouched = planes.copy()
-    assert mcmc.relocate(planes, moments, 200, np.random.default_rng(2), 0.005) == 50
+    assert mcmc.relocate(planes, moments, score, 200, np.random.default_rng(2), 0.005) == 50
     assert (mcmc.opacities(planes, 200) > 0.005).all()
     alive_means = {tuple(row) for row in untouched[:3, :200][:, np.arange(200) % 4 != 0].T}
     assert {tuple(row) for row in planes[:3, :200].T} <= alive_means
@@ -68,26 +68,26 @@ def test_relocation_leaves_no_dead_and_forgets_moments():
 
 def test_relocation_without_dead_or_without_living_changes_nothing():
     for opacity in (np.full(64, 0.5), np.full(64, 0.001)):
-        planes, moments = scene(64, 64, opacity=opacity)
+        planes, moments, score = scene(64, 64, opacity=opacity)
         before = planes.copy()
-        assert mcmc.relocate(planes, moments, 64, np.random.default_rng(0), 0.005) == 0
+        assert mcmc.relocate(planes, moments, score, 64, np.random.default_rng(0), 0.005) == 0
         np.testing.assert_array_equal(planes, before)
 
 
 def test_growth_reaches_the_target_and_never_passes_the_columns():
-    planes, moments = scene(200, 512)
+    planes, moments, score = scene(200, 512)
     capacity = planes.shape[1]
-    assert mcmc.grow(planes, moments, 200, 333, np.random.default_rng(0), 0.005) == 333
-    assert mcmc.grow(planes, moments, 333, 100, np.random.default_rng(0), 0.005) == 333
-    assert mcmc.grow(planes, moments, 333, 10**6, np.random.default_rng(0), 0.005) == capacity
+    assert mcmc.grow(planes, moments, score, 200, 333, np.random.default_rng(0), 0.005) == 333
+    assert mcmc.grow(planes, moments, score, 333, 100, np.random.default_rng(0), 0.005) == 333
+    assert mcmc.grow(planes, moments, score, 333, 10**6, np.random.default_rng(0), 0.005) == capacity
     assert np.isfinite(planes).all()
 
 
 def test_growth_prefers_opaque_gaussians():
     opacity = np.full(200, 0.05)
     opacity[:10] = 0.95
-    planes, moments = scene(opacity=opacity)
-    mcmc.grow(planes, moments, 200, 400, np.random.default_rng(0), 0.005)
+    planes, moments, score = scene(opacity=opacity)
+    mcmc.grow(planes, moments, score, 200, 400, np.random.default_rng(0), 0.005)
     strong = {tuple(row) for row in planes[:3, :10].T}
     share = np.mean([tuple(row) in strong for row in planes[:3, 200:400].T])
     assert share == pytest.approx(9.5 / (9.5 + 9.5), abs=0.12)
@@ -117,7 +117,7 @@ def test_noise_has_the_shape_of_the_gaussian_and_moves_only_the_faint():
 
 
 def test_noise_repeats_for_the_same_step_and_differs_between_steps():
-    a, _ = scene(opacity=np.full(200, 0.01))
+    a, _, _ = scene(opacity=np.full(200, 0.01))
     b, c = a.copy(), a.copy()
     add_noise(a, 200, 1.0, 3, 7)
     add_noise(b, 200, 1.0, 3, 7)
@@ -128,14 +128,14 @@ def test_noise_repeats_for_the_same_step_and_differs_between_steps():
 
 def test_noise_is_finite_at_the_limits_of_opacity():
     # An exponential without an upper clamp once made NaN positions at high opacity.
-    planes, _ = scene(64, 64)
+    planes, _, _ = scene(64, 64)
     planes[layout.OPACITY, :64] = np.linspace(-60, 60, 64)
     add_noise(planes, 64, 80.0, 0, 0)
     assert np.isfinite(planes).all()
 
 
 def test_regularisers_are_the_gradients_of_their_means():
-    planes, _ = scene(200)
+    planes, _, _ = scene(200)
     grads = np.zeros_like(planes)
     regularise(planes, grads, 200, 0.01, 0.02)
     o = mcmc.opacities(planes, 200)
