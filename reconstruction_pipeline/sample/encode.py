@@ -32,7 +32,7 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], variant: Varian
         stream.width, stream.height, stream.pix_fmt = variant.width, variant.height, "yuv420p"
         stream.gop_size = 2 * variant.fps
         context = stream.codec_context
-        context.thread_type, context.thread_count = "FRAME", 2  # the count is part of what the encoder decides
+        context.thread_count = 1  # the same bytes every time; the cores are busy drawing the next frames anyway
         context.color_primaries = context.color_trc = context.colorspace = _BT709
         context.color_range = _LIMITED
         for index, picture in enumerate(frames):

@@ -15,7 +15,7 @@ _CENTER = np.array([-0.02, -1.42, -1.0])  # world frame: y down, z into the room
 _HALF = np.array([1.02, 0.26, 0.32])  # half extents of the loop, metres
 _TARGET = np.array([0.02, -0.77, 1.45])
 _SWAY_M = 0.006
-_SHAKE_DEG = 0.22
+_SHAKE_DEG = 0.28
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class Variant:
 
 VARIANTS: dict[str, Variant] = {
     "demo": Variant(
-        name="demo", width=1280, height=720, fps=24, frames=192, focal_px=930.0, shutter_s=1 / 120, subframes=4,
+        name="demo", width=1280, height=720, fps=24, frames=192, focal_px=930.0, shutter_s=1 / 96, subframes=4,
         texture_scale=1.0, light_scale=1.0, light_rays=48, path_scale=1.0, crf=17,
     ),
     "small": Variant(

@@ -46,7 +46,7 @@ def test_the_exposure_drifts_by_at_least_fifteen_percent_both_ways(variant: Vari
     gains /= gains.mean()
     assert gains.max() > 1.15
     assert gains.min() < 0.85
-    assert np.abs(np.diff(gains)).max() < 0.05  # a drift, not a jump
+    assert np.abs(np.diff(gains)).max() < 0.08  # a drift, not a jump
 
 
 def test_another_seed_shakes_otherwise(variant: Variant) -> None:

@@ -58,7 +58,7 @@ def rug() -> Paint:
             for ring, color in zip((1.0, 0.78, 0.5, 0.22), rng.permutation(len(palette)), strict=False):
                 out[r, c] = mix(out[r, c], palette[color], step(-radius, -size * ring, 0.004))
         worn = shade(out, canvas.fbm(0.5, 4), 0.10)
-        return shade(worn, _weave(canvas, 0.009), 0.07)
+        return shade(shade(worn, _weave(canvas, 0.009), 0.08), canvas.noise(0.02, 0.006), 0.08)
 
     return paint
 

@@ -30,7 +30,8 @@ def wood(light: str, dark: str, along: str = "x", grain: float = 1.0) -> Paint:
         rings = np.sin(2 * np.pi * (across / (0.045 * grain) + 0.9 * streak(2.0) + 0.35 * streak(0.8)))
         tone = 0.5 + 0.22 * rings + 0.16 * streak(1.0) + 0.12 * streak(0.35)
         board = ramp([rgb(dark), rgb(light), rgb(light) * 1.18], tone)
-        return shade(board, canvas.fbm(0.12, 3), 0.07)
+        pores = canvas.noise(0.03, 0.004) if along == "x" else canvas.noise(0.004, 0.03)
+        return shade(shade(board, canvas.fbm(0.12, 3), 0.07), pores, 0.07)
 
     return paint
 
@@ -65,7 +66,8 @@ def planks(width_m: float = 0.14) -> Paint:
                 tone = 0.5 + 0.2 * rings + 0.15 * grain[0][r, c] + 0.1 * grain[1][r, c]
                 out[r, c] = ramp([dark, light, light * 1.15], tone) * canvas.rng.uniform(0.85, 1.12)
         scuff = step(canvas.fbm(0.5, 4), 1.5, 0.6) * 0.35
-        return mix(shade(out, canvas.fbm(0.35, 3), 0.08), rgb("#d9c3a2"), scuff)
+        worn = mix(shade(out, canvas.fbm(0.35, 3), 0.08), rgb("#d9c3a2"), scuff)
+        return shade(worn, canvas.noise(0.04, 0.005) + canvas.noise(0.012, 0.006), 0.06)
 
     return paint
 
@@ -84,6 +86,7 @@ def painted_wall(color: str, ink: str) -> Paint:
 
     def paint(canvas: Canvas) -> Image:
         wash = shade(canvas.flat(rgb(color)), canvas.fbm(0.45, 5, 0.6), 0.06)
+        wash = shade(wash, canvas.noise(0.016, 0.05) + canvas.noise(0.007), 0.035)  # the brush's strokes
         twigs, leaves = canvas.mask(), canvas.mask()
         rng = canvas.rng
         for _ in range(int(canvas.width_m * canvas.height_m * 9)):
