@@ -11,8 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from reconstruction_pipeline.kernels.jit import device, kernel
-from reconstruction_pipeline.kernels.projection import RECORD, RECT_BASE, SLOT
+from reconstruction_pipeline.kernels.jit import device, inline, kernel
+from reconstruction_pipeline.kernels.projection import RECORD, RECT_BITS, SLOT
+from reconstruction_pipeline.kernels.simd import get
 
 GROUP = 32  # Gaussians of a tile whose block hits share one 32-bit word per block
 _DIGIT = 11
@@ -71,27 +72,35 @@ def sort_by_depth(count, touched, keys, records_int, order, spare, spare_keys):
     return visible, pairs
 
 
+@inline
+def _range(packed):
+    """First and last tile of a packed side of a rectangle."""
+    return np.int64(packed) >> RECT_BITS, np.int64(packed) & ((1 << RECT_BITS) - 1)
+
+
 @device
 def _count(begin, end, order, rect_x, rect_y, tiles_x, counts):
     counts[:] = 0
     for k in range(begin, end):
-        i = order[k]
-        left, right = rect_x[i] // RECT_BASE, rect_x[i] % RECT_BASE
-        for row in range(rect_y[i] // RECT_BASE, rect_y[i] % RECT_BASE + 1):
+        i = get(order, k)
+        left, right = _range(get(rect_x, i))
+        top, bottom = _range(get(rect_y, i))
+        for row in range(top, bottom + 1):
             for tile in range(row * tiles_x + left, row * tiles_x + right + 1):
-                counts[tile] += 1
+                counts[np.uint64(tile)] += 1
 
 
 @device
 def _scatter(begin, end, order, rect_x, rect_y, tiles_x, cursors, ids):
     for k in range(begin, end):
-        i = order[k]
-        left, right = rect_x[i] // RECT_BASE, rect_x[i] % RECT_BASE
-        for row in range(rect_y[i] // RECT_BASE, rect_y[i] % RECT_BASE + 1):
+        i = get(order, k)
+        left, right = _range(get(rect_x, i))
+        top, bottom = _range(get(rect_y, i))
+        for row in range(top, bottom + 1):
             for tile in range(row * tiles_x + left, row * tiles_x + right + 1):
-                at = cursors[tile]
-                cursors[tile] = at + 1
-                ids[at] = i
+                at = get(cursors, tile)
+                cursors[np.uint64(tile)] = at + 1
+                ids[np.uint64(at)] = i
 
 
 @kernel(parallel=True)

@@ -12,6 +12,7 @@ in the user's cache folder; where nothing is writable, kernels compile again in 
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import importlib.util
 import sys
@@ -41,10 +42,8 @@ def kernel(*, parallel: bool = False) -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         dispatcher = numba.njit(parallel=parallel, **_OPTIONS)(function)
-        try:
+        with contextlib.suppress(RuntimeError):  # nowhere to write: numba compiles in every process
             dispatcher._cache = _SourceKeyedCache(function)
-        except RuntimeError:
-            pass  # nowhere to write: numba compiles in every process
         return dispatcher
 
     return decorate

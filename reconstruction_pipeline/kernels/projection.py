@@ -13,7 +13,7 @@ from numba import prange
 
 from reconstruction_pipeline.kernels import spherical_harmonics
 from reconstruction_pipeline.kernels.jit import inline, kernel
-from reconstruction_pipeline.kernels.layout import LOG_SCALE, MEAN, OPACITY, QUAT
+from reconstruction_pipeline.kernels.layout import LOG_SCALE, MEAN, OPACITY, QUAT, ROWS
 from reconstruction_pipeline.kernels.simd import (
     fetch_and_add,
     full,
@@ -21,6 +21,7 @@ from reconstruction_pipeline.kernels.simd import (
     load,
     maximum,
     minimum,
+    prefetch,
     select,
     store_ints,
 )
@@ -41,7 +42,7 @@ MEAN_X, MEAN_Y, QUAD_XX, QUAD_XY, QUAD_YY, LOG_OPACITY, RIDGE_X, RIDGE_Y = range
 RED, GREEN, BLUE, DEPTH, TILE_X, TILE_Y, TILES_WIDE, SLOT = range(8, 16)
 
 TILE = 16
-RECT_BASE = 4096  # tile rectangles are packed as first * RECT_BASE + last: pictures up to 65536 px
+RECT_BITS = 12  # tile rectangles are packed as (first << RECT_BITS) | last: pictures up to 65536 px
 LOW_PASS = 0.3  # px^2 added to the 2D covariance, so that no splat is thinner than a pixel
 LOG_ALPHA_MIN = np.float32(-7.994353437)  # log2(1/255): fainter contributions are not drawn
 CHUNK = 16 * 32  # Gaussians a worker takes at once
@@ -200,8 +201,8 @@ def project_group(planes, stride, i, camera, degree, records, touched, keys, rec
     wide, high = right - left + 1.0, bottom - top + 1.0
     store_ints(touched, i, to_int(select(visible, wide * high, 0.0)))
     store_ints(keys, i, float_bits(z))
-    store_ints(rect_x, i, to_int(select(visible, left * RECT_BASE + right, 0.0)))
-    store_ints(rect_y, i, to_int(select(visible, top * RECT_BASE + bottom, 0.0)))
+    store_ints(rect_x, i, to_int(select(visible, left * (1 << RECT_BITS) + right, 0.0)))
+    store_ints(rect_y, i, to_int(select(visible, top * (1 << RECT_BITS) + bottom, 0.0)))
     direction, _ = view_direction(mean, camera)
     red, green, blue = spherical_harmonics.evaluate(planes, stride, i, direction[0], direction[1], direction[2], degree)
     scale = (-0.5 * LOG2_E) / determinant
@@ -237,5 +238,7 @@ def project(planes, stride, count, camera, degree, records, touched, keys, rect_
         first = fetch_and_add(counter, 0, CHUNK)
         while first < count:
             for i in range(first, min(first + CHUNK, count), 16):
+                for row in range(ROWS):  # more streams than the hardware's prefetcher follows
+                    prefetch(planes, row * stride + i + 16)
                 project_group(planes, stride, i, camera, degree, records, touched, keys, rect_x, rect_y)
             first = fetch_and_add(counter, 0, CHUNK)

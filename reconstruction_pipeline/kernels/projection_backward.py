@@ -36,6 +36,8 @@ from reconstruction_pipeline.kernels.simd import (
     full,
     get,
     load,
+    prefetch,
+    prefetch_for_write,
     select,
     store,
 )
@@ -188,6 +190,10 @@ def _put(grads, at, value, usable):
 
 @device
 def _group(planes, grads, stride, i, camera, degree, touched, records, records_int, slots, gathered):
+    # Two times 59 streams are more than the hardware's prefetcher follows.
+    for row in range(ROWS):
+        prefetch(planes, row * stride + i + 16)
+        prefetch_for_write(grads, row * stride + i + 16)
     if _gather(i, touched, records_int, slots, gathered):
         group_gradients(planes, grads, stride, i, camera, degree, records, gathered)
     else:

@@ -43,6 +43,7 @@ from reconstruction_pipeline.kernels.simd import (
     maximum,
     minimum,
     or_where,
+    prefetch,
     row_lanes,
     select,
     store,
@@ -162,6 +163,8 @@ def draw_tile(x0, y0, live, start, end, group, ids, records, words, frame, at, m
         hits = full_ints(0)
         for j in range(min(GROUP, end - first)):
             r = np.int64(get(ids, first + j)) * RECORD
+            if first + GROUP + j < end:  # records lie far apart: fetch the next group's while working on this one
+                prefetch(records, np.int64(get(ids, first + GROUP + j)) * RECORD)
             hits = or_where(block_hits(records, r, block_x, block_y) & alive, hits, np.int64(1) << j)
         store_ints(words, group * 16, hits)
         for block in range(16):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numba
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from reconstruction_pipeline.kernels.binning import GROUP, bin_into_tiles, sort_by_depth
 from reconstruction_pipeline.kernels.camera import PinholeView
 from reconstruction_pipeline.kernels.layout import ROWS, aligned_zeros
-from reconstruction_pipeline.kernels.projection import RECORD, RECT_BASE, TILE, camera_constants, project
+from reconstruction_pipeline.kernels.projection import RECORD, RECT_BITS, TILE, camera_constants, project
 from reconstruction_pipeline.kernels.projection_backward import project_backward
 from reconstruction_pipeline.kernels.raster_backward import SCRATCH, SLOT_SIZE, rasterize_backward
 from reconstruction_pipeline.kernels.raster_forward import FRAME, rasterize
@@ -37,6 +37,23 @@ class Rendered:
     contribution: Array | None = None
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What blending and the backward pass need to know of a projected scene, beside the rasteriser's buffers."""
+
+    count: int
+    stride: int
+    view: PinholeView
+    camera: Array
+    background: Array
+    sh_degree: int
+    pairs: int
+    planes: Array
+    tiles_x: int
+    tiles_y: int
+    depth: bool = False
+
+
 class Rasterizer:
     """Renders Gaussians and differentiates the picture; keeps its buffers between calls.  Not re-entrant.
 
@@ -44,11 +61,11 @@ class Rasterizer:
     """
 
     def __init__(self, threads: int | None = None) -> None:
-        available = int(numba.config.NUMBA_NUM_THREADS)
+        available = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
         self.threads = max(1, min(threads or available, available))
         self._buffers: dict[str, Any] = {}
         self._counter = np.zeros(8, np.int64)
-        self._last: _Forward | None = None
+        self._last: Prepared | None = None
 
     def forward(
         self,
@@ -66,12 +83,46 @@ class Rasterizer:
 
         near is the smallest camera z drawn, in scene units.  Depth and contribution cost about half a rendering more.
         """
-        _check_planes(planes, count)
+        last = self.prepare(planes, count, view, sh_degree=sh_degree, background=background, near=near)
+        measure, shape = depth or contribution, (view.height, view.width)
+        image, alpha = np.empty((*shape, 3), np.float32), np.empty(shape, np.float32)
+        expected, median = (np.empty(shape if measure else (1, 1), np.float32) for _ in range(2))
+        weights = self._floats("weights", last.pairs if measure else 1)[: last.pairs]
+        weights[:] = 0.0
+        buffers, tiles = self._buffers, last.tiles_x * last.tiles_y
+        rasterize(
+            view.width, view.height, last.tiles_x, tiles, last.background, buffers["starts"], buffers["groups"],
+            buffers["done"], buffers["ids"], buffers["records"], buffers["words"], self._floats("frame", tiles * FRAME),
+            image, alpha, measure, expected, median, weights, self._counter, self.threads,
+        )  # fmt: skip
+        self._last = replace(last, depth=depth)
+        summed = np.bincount(buffers["ids"][: last.pairs], weights, last.count) if contribution else None
+        return Rendered(
+            image,
+            alpha,
+            expected if depth else None,
+            median if depth else None,
+            None if summed is None else summed.astype(np.float32),
+        )
+
+    def prepare(
+        self,
+        planes: Array,
+        count: int,
+        view: PinholeView,
+        *,
+        sh_degree: int = 3,
+        background: Sequence[float] = (0.0, 0.0, 0.0),
+        near: float = 0.01,
+    ) -> Prepared:
+        """The part of `forward` before blending: project, sort by depth, list per tile."""
+        planes, count = _checked_planes(planes, count)
         if not 0 <= sh_degree <= 3:
             raise ValueError(f"The degree of spherical harmonics is 0 to 3, not {sh_degree}.")
-        if max(view.width, view.height) > RECT_BASE * TILE:
-            raise ValueError(f"Pictures are at most {RECT_BASE * TILE} pixels on a side.")
+        if max(view.width, view.height) > TILE << RECT_BITS:
+            raise ValueError(f"Pictures are at most {TILE << RECT_BITS} pixels on a side.")
         numba.set_num_threads(self.threads)
+        self._last = None
         stride, padded = planes.shape[1], -(-count // 16) * 16
         flat, camera = planes.reshape(-1), camera_constants(view, near)
         records = self._floats("records", padded * RECORD)
@@ -84,26 +135,13 @@ class Rasterizer:
 
         tiles_x, tiles_y = -(-view.width // TILE), -(-view.height // TILE)
         tiles = tiles_x * tiles_y
+        self._buffer("words", (pairs // GROUP + tiles + 1) * 16, np.uint32)
+        starts, groups, _ = (self._ints(name, tiles + 1) for name in ("starts", "groups", "done"))
+        cursors = self._ints("cursors", self.threads * tiles)[: self.threads * tiles].reshape(self.threads, tiles)
         ids = self._ints("ids", pairs)
-        words = self._buffer("words", (pairs // GROUP + tiles + 1) * 16, np.uint32)
-        starts, groups, done = (self._ints(name, tiles + 1) for name in ("starts", "groups", "done"))
-        cursors = self._ints("cursors", self.threads * tiles).reshape(self.threads, tiles)
         bin_into_tiles(visible, order, rect_x, rect_y, tiles_x, tiles, cursors, starts, groups, ids, self.threads)
-
-        frame = self._floats("frame", tiles * FRAME)
-        measure, shape = depth or contribution, (view.height, view.width)
-        image, alpha = np.empty((*shape, 3), np.float32), np.empty(shape, np.float32)
-        expected, median = (np.empty(shape if measure else (1, 1), np.float32) for _ in range(2))
-        weights = self._floats("weights", pairs if measure else 1)
-        weights[:] = 0.0
         light = np.asarray(background, np.float32)
-        rasterize(
-            view.width, view.height, tiles_x, tiles, light, starts, groups, done, ids, records, words, frame,
-            image, alpha, measure, expected, median, weights, self._counter, self.threads,
-        )  # fmt: skip
-        self._last = _Forward(count, stride, view, camera, light, sh_degree, pairs, flat, depth)
-        summed = np.bincount(ids, weights, count).astype(np.float32) if contribution else None
-        return Rendered(image, alpha, expected if depth else None, median if depth else None, summed)
+        return Prepared(count, stride, view, camera, light, sh_degree, pairs, flat, tiles_x, tiles_y)
 
     def backward(
         self,
@@ -129,15 +167,17 @@ class Rasterizer:
             raise ValueError(f"grads must be C-contiguous float32 of shape {(ROWS, last.stride)}, not {grads.shape}.")
         numba.set_num_threads(self.threads)
         zero = np.zeros(shape if depth else (1, 1), np.float32)
-        tiles_x, tiles_y = -(-shape[1] // TILE), -(-shape[0] // TILE)
         records, ints = self._buffers["records"], self._buffers["records"].view(np.int32)
         slots = self._floats("slots", last.pairs * SLOT_SIZE)
-        scratch = self._floats("scratch", self.threads * SCRATCH).reshape(self.threads, SCRATCH)
+        scratch = self._floats("scratch", self.threads * SCRATCH)[: self.threads * SCRATCH].reshape(
+            self.threads, SCRATCH
+        )
         names = ("starts", "groups", "done", "ids")
         starts, groups, done, ids = (self._buffers[name] for name in names)
         rasterize_backward(
-            shape[1], shape[0], tiles_x, tiles_x * tiles_y, last.background, starts, groups, done, ids, records, ints,
-            self._buffers["words"], self._buffers["frame"], _picture(grad_image, (*shape, 3)),
+            shape[1], shape[0], last.tiles_x, last.tiles_x * last.tiles_y, last.background,
+            starts, groups, done, ids, records, ints, self._buffers["words"], self._buffers["frame"],
+            _picture(grad_image, (*shape, 3)),
             zero if grad_alpha is None else _picture(grad_alpha, shape),
             zero if grad_expected_depth is None else _picture(grad_expected_depth, shape),
             depth, scratch, slots, self._counter, self.threads,
@@ -166,33 +206,20 @@ class Rasterizer:
         held = self._buffers.get(name)
         if held is None or len(held) < size:
             held = self._buffers[name] = aligned_zeros((size + size // 4 + 16,), dtype)
-        return held[:size] if name in ("ids", "weights", "scratch", "cursors") else held
+        return held
 
 
-@dataclass(frozen=True)
-class _Forward:
-    """What backward has to know of the last forward."""
-
-    count: int
-    stride: int
-    view: PinholeView
-    camera: Array
-    background: Array
-    sh_degree: int
-    pairs: int
-    planes: Array
-    depth: bool
-
-
-def _check_planes(planes: Array, count: int) -> None:
+def _checked_planes(planes: Array, count: int) -> tuple[Array, int]:
     good = planes.ndim == 2 and planes.shape[0] == ROWS and planes.shape[1] % 16 == 0 and planes.dtype == np.float32
     if not good or not planes.flags.c_contiguous:
         raise ValueError(f"planes must be C-contiguous float32 of shape (59, multiple of 16), not {planes.shape}.")
     if not 0 <= count <= planes.shape[1]:
         raise ValueError(f"count is {count}, but the planes hold at most {planes.shape[1]} Gaussians.")
+    # The kernels are compiled for writable arrays; a read-only one would make numba compile them again.
+    return planes if planes.flags.writeable else planes.copy(), int(count)
 
 
 def _picture(values: Array, shape: tuple[int, ...]) -> Array:
     if values.shape != shape:
         raise ValueError(f"The gradient has shape {values.shape}, but the picture {shape}.")
-    return np.ascontiguousarray(values, np.float32)
+    return np.require(values, np.float32, ["C", "W"])

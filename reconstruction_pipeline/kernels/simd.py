@@ -60,11 +60,11 @@ def splat(builder: ir.IRBuilder, value: Any, numba_type: types.Type, kind: Vecto
         return value
     element = _LLVM[kind].element
     if isinstance(numba_type, types.Float) and element == FLOAT:
-        scalar = value if numba_type.bitwidth == 32 else builder.fptrunc(value, FLOAT)
+        scalar = value if value.type == FLOAT else builder.fptrunc(value, FLOAT)
     elif isinstance(numba_type, types.Integer) and element == FLOAT:
         scalar = builder.sitofp(value, FLOAT)
     elif isinstance(numba_type, types.Integer) and element == I32:
-        scalar = builder.trunc(value, I32) if numba_type.bitwidth > 32 else value
+        scalar = builder.trunc(value, I32) if value.type.width > 32 else value
     else:
         raise TypeError(f"cannot broadcast {numba_type} to {kind}")
     first = builder.insert_element(ir.Constant(_LLVM[kind], ir.Undefined), scalar, I32(0))
@@ -275,6 +275,19 @@ def or_where(typingctx: Any, mask: Any, words: Any, bit: Any) -> Any:
 
 
 @intrinsic
+def lanes_with_bit(typingctx: Any, words: Any, bit: Any) -> Any:
+    """Integer whose bit k tells whether lane k of the integer vector has bit number `bit`."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        one = builder.shl(ir.Constant(ir.IntType(64), 1), args[1])
+        common = builder.and_(args[0], splat(builder, one, types.int64, i32x16))
+        mask = builder.icmp_unsigned("!=", common, constant(0, I32))
+        return builder.zext(builder.bitcast(mask, ir.IntType(LANES)), ir.IntType(64))
+
+    return types.int64(words, types.int64), codegen
+
+
+@intrinsic
 def any_lane(typingctx: Any, mask: Any) -> Any:
     """True if the mask has a lane set."""
 
@@ -307,16 +320,25 @@ def fetch_and_add(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
     return types.int64(array, types.intp, types.int64), codegen
 
 
-@intrinsic
-def prefetch_for_write(typingctx: Any, array: Any, index: Any) -> Any:
-    """Ask for the cache line of `array[index]`, to be written soon."""
-
+def _prefetch(write: int) -> Any:
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         byte = ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [byte, I32, I32, I32])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
         pointer = element_pointer(context, builder, sig.args[0], args[0], args[1], ir.IntType(8))
-        builder.call(function, [pointer, I32(1), I32(3), I32(1)])
+        builder.call(function, [pointer, I32(write), I32(3), I32(1)])
         return context.get_dummy_value()
 
-    return types.none(array, types.intp), codegen
+    return codegen
+
+
+@intrinsic
+def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
+    """Ask for the cache line of `array[index]`, to be read soon; any index is safe."""
+    return types.none(array, types.intp), _prefetch(0)
+
+
+@intrinsic
+def prefetch_for_write(typingctx: Any, array: Any, index: Any) -> Any:
+    """Ask for the cache line of `array[index]`, to be written soon; any index is safe."""
+    return types.none(array, types.intp), _prefetch(1)
