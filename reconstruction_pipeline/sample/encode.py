@@ -18,6 +18,7 @@ _LIMITED = 1
 def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], variant: Variant) -> None:
     """Writes sRGB `frames` (h, w, 3) as yuv420p, BT.709, limited range; frame i is shown at i / fps seconds.
 
+    The file's bytes may differ from run to run (x264's look-ahead does at very small sizes); its frames hardly do.
     Raises `MissingRequirement` where PyAV was built without libx264.
     """
     import av
@@ -32,7 +33,7 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], variant: Varian
         stream.width, stream.height, stream.pix_fmt = variant.width, variant.height, "yuv420p"
         stream.gop_size = 2 * variant.fps
         context = stream.codec_context
-        context.thread_count = 1  # the same bytes every time; the cores are busy drawing the next frames anyway
+        context.thread_count = 1  # the other cores are busy drawing the next frames
         context.color_primaries = context.color_trc = context.colorspace = _BT709
         context.color_range = _LIMITED
         for index, picture in enumerate(frames):

@@ -46,7 +46,6 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(
         capture.film(tmp_path / name, TINY, seed, NullProgress())
         digests.append(json.loads((tmp_path / name / "sample.json").read_text())["frames_sha256"])
     assert digests[0] == digests[1] != digests[2]
-    assert (tmp_path / "a/video.mp4").read_bytes() == (tmp_path / "b/video.mp4").read_bytes()
 
 
 def test_a_second_call_reads_the_cache(small_sample: SampleCapture) -> None:
