@@ -10,6 +10,7 @@ from typing import Any
 
 from reconstruction_pipeline.artifacts.base import Provenance
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact
+from reconstruction_pipeline.artifacts.plain import plain
 from reconstruction_pipeline.artifacts.verdict import Verdict
 
 MANIFEST = "manifest.json"
@@ -38,7 +39,7 @@ class Manifest:
 
     def dumps(self) -> str:
         """As JSON text."""
-        body = asdict(self) | {"verdict": self.verdict.to_json()}
+        body = plain(asdict(self) | {"verdict": self.verdict.to_json()})
         return json.dumps(body, indent=1, sort_keys=True, allow_nan=False)
 
     @classmethod

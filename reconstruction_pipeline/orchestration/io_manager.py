@@ -10,6 +10,7 @@ import dagster as dg
 
 from reconstruction_pipeline import artifacts
 from reconstruction_pipeline.artifacts import Artifact
+from reconstruction_pipeline.artifacts.errors import InvalidArtifact
 from reconstruction_pipeline.artifacts.store import ArtifactStore
 from reconstruction_pipeline.orchestration.metadata import metadata_of
 from reconstruction_pipeline.settings import load_settings
@@ -43,7 +44,11 @@ class ArtifactIOManager(dg.ConfigurableIOManager):
         kind = context.asset_key.path[-1]
         if not isinstance(obj, KINDS[kind]):
             raise TypeError(f"asset {kind} must return {KINDS[kind].__name__}, not {type(obj).__name__}.")
-        context.add_output_metadata(metadata_of(open_store().publish(context.partition_key, obj)))
+        try:
+            stored = open_store().publish(context.partition_key, obj)
+        except InvalidArtifact as error:
+            raise dg.Failure(f"not stored: {error}", allow_retries=False) from error
+        context.add_output_metadata(metadata_of(stored))
 
     def load_input(self, context: dg.InputContext) -> Artifact:
         """The current version of the upstream asset for this partition."""

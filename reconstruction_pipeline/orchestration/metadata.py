@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from reconstruction_pipeline.artifacts import Artifact
+from reconstruction_pipeline.artifacts.plain import plain
 
 MAX_PREVIEW_BYTES = 90_000
 
@@ -19,21 +19,20 @@ def metadata_of(artifact: Artifact) -> dict[str, Any]:
     """Metrics under their own names (numbers plot over partitions), previews, and the folder."""
     pictures = {path.stem: _picture(path) for path in artifact.previews() if path.stat().st_size <= MAX_PREVIEW_BYTES}
     return {
-        **plain(artifact.metrics),
+        **_numbers(artifact.metrics),
         **pictures,
         "version": artifact.version,
         "folder": dg.MetadataValue.path(str(artifact.folder)),
     }
 
 
-def plain(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Numbers, texts and flags that Dagster accepts; missing figures are left out, structures become JSON."""
-    result: dict[str, Any] = {}
-    for name, value in metrics.items():
-        if value is None or (isinstance(value, float) and not math.isfinite(value)):
-            continue
-        result[name] = value if isinstance(value, bool | int | float | str) else dg.MetadataValue.json(value)
-    return result
+def _numbers(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers, texts and flags as they are; missing figures are left out, structures become JSON."""
+    return {
+        name: value if isinstance(value, bool | int | float | str) else dg.MetadataValue.json(value)
+        for name, value in plain(metrics).items()
+        if value is not None
+    }
 
 
 def _picture(path: Path) -> dg.MarkdownMetadataValue:

@@ -36,10 +36,13 @@ def report_inputs(
     return ReportInputs(key, preset, dict(artifacts), dict(failures or {}), versions(), links)
 
 
-def reached(store: ArtifactStore, key: str, until: str) -> dict[str, Artifact]:
-    """Current artifacts of the stages before `until`, as far as they exist."""
+def reached(store: ArtifactStore, key: str, *, without: str) -> dict[str, Artifact]:
+    """Current artifacts of a line except those of the stage `without` and of what was made from older inputs."""
     found: dict[str, Artifact] = {}
-    for stage in STAGES[: STAGES.index(until)]:
-        if stage != SceneReport.KIND and store.current_version(stage, key):
-            found[stage] = store.load(KINDS[stage], key)
+    for stage in STAGES:
+        if stage in (without, SceneReport.KIND) or store.current_version(stage, key) is None:
+            continue
+        artifact = store.load(KINDS[stage], key)
+        if all(name in found and found[name].version == v for name, v in artifact.provenance.inputs.items()):
+            found[stage] = artifact
     return found

@@ -1,7 +1,5 @@
 """Watches the upload folder and starts a run for every new or changed capture."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Mapping

@@ -75,7 +75,9 @@ def run_stage_process(call: StageCall, progress: Progress) -> StageOutcome:
             os.close(read_end)
             _stop(child)
         if not result_path.exists():
-            raise TransientFailure(f"the process of {call.entry} ended without a result (exit status {child.returncode}).")
+            raise TransientFailure(
+                f"the process of {call.entry} ended without a result (exit status {child.returncode})."
+            )
         outcome: StageOutcome | BaseException = pickle.loads(result_path.read_bytes())
     if isinstance(outcome, OSError):
         raise TransientFailure(f"{call.entry}: {outcome}") from outcome

@@ -24,19 +24,21 @@ def publish_stopped_report(
     failure: StageFailure | None = None,
     artifact: Artifact | None = None,
 ) -> None:
-    """Store, deliver and materialize `scene_report` for the stages reached so far.
+    """Store, deliver and materialize `scene_report` for what the line has reached.
 
-    Give the `failure` of a stage that made nothing, or the `artifact` whose blocking gate failed.
+    Give the `failure` of a stage that made nothing, and the `artifact` that this step made but has not stored.
     """
-    stage, key = context.asset_key.path[-1], context.partition_key
+    key = context.partition_key
     store = open_store()
-    artifacts = reached(store, key, until=stage) | ({stage: artifact} if artifact else {})
-    failures = {stage: failure} if failure else {}
+    stopped_at = failure.stage if failure else context.asset_key.path[-1]
+    artifacts = reached(store, key, without=stopped_at) | ({artifact.KIND: artifact} if artifact else {})
+    failures = {failure.stage: failure} if failure else {}
     workspace = store.workspace(SceneReport.KIND, key)
     report = build_report(report_inputs(key, preset, artifacts, failures), workspace, NullProgress())
-    provenance = Provenance({name: item.version for name, item in artifacts.items()}, {"preset": preset}, "", context.run_id)
-    stored = store.publish(key, replace(report, provenance=provenance))
-    deliver(str(store.root), key, {SceneReport.KIND: stored})
-    context.log_event(
-        dg.AssetMaterialization(SceneReport.KIND, partition=key, metadata=metadata_of(stored) | {"stopped_at": stage})
+    versions = {name: item.version for name, item in artifacts.items()}
+    stored = store.publish(
+        key, replace(report, provenance=Provenance(versions, {"preset": preset}, "", context.run.run_id))
     )
+    deliver(str(store.root), key, {**artifacts, SceneReport.KIND: stored})
+    metadata = metadata_of(stored) | {"stopped_at": stopped_at}
+    context.log_event(dg.AssetMaterialization(SceneReport.KIND, partition=key, metadata=metadata))

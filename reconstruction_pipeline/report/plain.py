@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
+from reconstruction_pipeline.artifacts.plain import plain as artifacts_plain
 
 # Keys that could tell where, or with which device, the source was filmed.
 PRIVATE_KEY = re.compile(
@@ -21,18 +19,8 @@ PRIVATE_LINE = re.compile(
 
 
 def plain(value: Any) -> Any:
-    """JSON's own types: NumPy becomes Python, NaN and infinities become None, private keys are left out."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items() if not PRIVATE_KEY.search(str(key))}
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+    """As `artifacts.plain`, and private keys are left out."""
+    return artifacts_plain(value, keep=lambda key: not PRIVATE_KEY.search(key))
 
 
 def number_of(value: Any) -> float | None:

@@ -59,7 +59,7 @@ def source_video(root: Path) -> SourceVideo:
         "device_model": "SecretPhone",
     }
     (root / "probe.json").write_text(json.dumps(probe))
-    return SourceVideo(root, {**common(0.2, "pyav"), "location": LATITUDE, "duration_s": 5.0})
+    return SourceVideo(root, {**common(0.2, "pyav"), "sha256": HASH, "location": LATITUDE, "duration_s": 5.0})
 
 
 def keyframes(root: Path) -> Keyframes:

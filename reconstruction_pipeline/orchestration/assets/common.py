@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from reconstruction_pipeline.artifacts import Artifact
 from reconstruction_pipeline.orchestration.checks import GateNames, check_specs
 from reconstruction_pipeline.orchestration.names import GPU_POOL, GROUP, HARDWARE_TAG, videos
 
@@ -14,23 +15,23 @@ RETRIES = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL
 
 
 def asset_settings(
-    name: str, gates: GateNames, *, code_version: str, kinds: set[str], hardware: str, heavy: bool
+    artifact: type[Artifact], gates: GateNames, *, code_version: str, kinds: set[str], hardware: str, heavy: bool
 ) -> dict[str, Any]:
-    """Arguments of `@dg.asset`.
+    """Arguments of `@dg.asset` for the asset that returns `artifact`; anything else it returns is not stored.
 
     `hardware` ("gpu" | "cpu") is a preference that executors may route by; `heavy` steps share the pool
     of the accelerator, or of the cores where there is none.
     """
     return {
-        "name": name,
+        "name": artifact.KIND,
+        "dagster_type": dg.PythonObjectDagsterType(artifact),
         "partitions_def": videos,
         "group_name": GROUP,
         "kinds": kinds,
         "code_version": code_version,
         "io_manager_key": "artifacts",
         "retry_policy": RETRIES,
-        "backfill_policy": dg.BackfillPolicy.multi_run(max_partitions_per_run=1),
-        "check_specs": check_specs(name, gates),
+        "check_specs": check_specs(artifact.KIND, gates),
         "op_tags": {HARDWARE_TAG: hardware},
         "pool": GPU_POOL if heavy else None,
     }

@@ -1,7 +1,5 @@
 """Asset `scene_report`."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from reconstruction_pipeline.artifacts import (
@@ -14,11 +12,14 @@ from reconstruction_pipeline.artifacts import (
     SceneReport,
     SourceVideo,
 )
+from reconstruction_pipeline.orchestration import gates
 from reconstruction_pipeline.orchestration.assets.common import asset_settings
 from reconstruction_pipeline.orchestration.pipeline import Pipeline
 
 
-@dg.asset(**asset_settings("scene_report", (), code_version="1", kinds={"html"}, hardware="cpu", heavy=False))
+@dg.asset(
+    **asset_settings(SceneReport, gates.SCENE_REPORT, code_version="1", kinds={"html"}, hardware="cpu", heavy=False)
+)
 def scene_report(
     context: dg.AssetExecutionContext,
     pipeline: Pipeline,
@@ -29,7 +30,7 @@ def scene_report(
     gaussian_splats: GaussianSplats,
     mesh: Mesh,
     compressed_splats: CompressedSplats,
-) -> dg.MaterializeResult[SceneReport]:
+) -> dg.MaterializeResult:
     """The report for people, the metrics for programs, and the deliverables folder."""
     made = (source_video, keyframes, camera_poses, depth_maps, gaussian_splats, mesh, compressed_splats)
     return pipeline.report(context, {artifact.KIND: artifact for artifact in made})

@@ -1,24 +1,24 @@
 """Asset `source_video`."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from reconstruction_pipeline.artifacts import SourceVideo
+from reconstruction_pipeline.orchestration import gates
 from reconstruction_pipeline.orchestration.assets.common import asset_settings
 from reconstruction_pipeline.orchestration.ingesting import capture_of
 from reconstruction_pipeline.orchestration.pipeline import Pipeline
-from reconstruction_pipeline.stages.ingest.settings import GATES
 
 
-@dg.asset(**asset_settings("source_video", GATES, code_version="1", kinds={"video"}, hardware="cpu", heavy=False))
-def source_video(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult[SourceVideo]:
+@dg.asset(
+    **asset_settings(SourceVideo, gates.SOURCE_VIDEO, code_version="1", kinds={"video"}, hardware="cpu", heavy=False)
+)
+def source_video(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
     """The capture as it came in, copied into storage with its probe; its SHA-256 is the data version."""
     return pipeline.run(
         context,
         "reconstruction_pipeline.stages.ingest:ingest",
         args=(capture_of(context.partition_key),),
-        gates=GATES,
+        gates=gates.SOURCE_VIDEO,
         returns=SourceVideo,
         data_version_metric="sha256",
     )

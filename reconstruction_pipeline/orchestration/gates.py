@@ -1,0 +1,69 @@
+"""Every quality gate by asset, as asset checks declare them: (name, "block" | "warn").
+
+Dagster wants the names of checks before anything runs. The thresholds and the measuring are the stages' own;
+a stage that reports a gate missing here fails loudly (`checks.check_results`).
+"""
+
+from __future__ import annotations
+
+SOURCE_VIDEO = (("photos_readable", "warn"),)
+
+KEYFRAMES = (
+    ("decodable", "block"),
+    ("duration", "block"),
+    ("usable_frames", "block"),
+    ("content", "block"),
+    ("not_static", "block"),
+    ("complete", "warn"),
+    ("one_scene", "warn"),
+    ("parallax", "warn"),
+    ("sharp", "warn"),
+    ("overlap", "warn"),
+)
+
+CAMERA_POSES = (
+    ("registered", "block"),
+    ("mostly_registered", "warn"),
+    ("weak_images", "warn"),
+    ("points", "block"),
+    ("observations", "block"),
+    ("track_length", "block"),
+    ("reprojection_error", "block"),
+    ("triangulation_angle", "block"),
+    ("focal_length", "warn"),
+    ("first_settings", "warn"),
+)
+
+DEPTH_MAPS = (
+    ("depth_agrees_with_sparse", "warn"),
+    ("depth_coverage", "warn"),
+)
+
+GAUSSIAN_SPLATS = (
+    ("initial_points", "block"),
+    ("loss_fell_level_0", "block"),
+    ("loss_fell_level_1", "block"),
+    ("loss_fell_level_2", "block"),
+    ("finite", "block"),
+    ("count_within_cap", "block"),
+    ("psnr_holdout", "block"),
+    ("psnr_holdout_good", "warn"),
+    ("better_than_initial", "block"),
+    ("model_size", "block"),
+    ("scene_loads", "block"),
+)
+
+MESH = (
+    ("mesh_not_empty", "warn"),
+    ("mesh_dominant_component", "warn"),
+    ("mesh_inside_bounds", "warn"),
+    ("mesh_coverage", "warn"),
+)
+
+COMPRESSED_SPLATS = (
+    ("sog_decodes", "warn"),
+    ("sog_psnr_loss_db", "warn"),
+    ("sog_ratio", "warn"),
+)
+
+SCENE_REPORT = ()

@@ -1,0 +1,80 @@
+"""The presets: one row of settings per stage, for what may be spent on a scene.
+
+On a CPU the budget of training is time, so that a preset takes about as long on any machine; on a GPU it is
+steps, as is the custom of the field.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from reconstruction_pipeline.artifacts.errors import UsageError
+from reconstruction_pipeline.stages.compression.settings import CompressionSettings
+from reconstruction_pipeline.stages.depth.settings import DepthSettings
+from reconstruction_pipeline.stages.keyframes.settings import KeyframeSettings
+from reconstruction_pipeline.stages.mesh.settings import MeshSettings
+from reconstruction_pipeline.stages.poses.settings import PoseSettings
+from reconstruction_pipeline.stages.splats.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings by asset; the fields have the assets' names."""
+
+    keyframes: KeyframeSettings
+    camera_poses: PoseSettings
+    depth_maps: DepthSettings
+    gaussian_splats: TrainSettings
+    mesh: MeshSettings
+    compressed_splats: CompressionSettings
+
+
+HOLDOUT = 8
+
+PRESETS: dict[str, Preset] = {
+    "fastest": Preset(
+        keyframes=KeyframeSettings(count=40, max_size=800),
+        camera_poses=PoseSettings(),
+        depth_maps=DepthSettings(longest_side=256, neighbours=3),
+        gaussian_splats=TrainSettings(seconds=25, max_size=480, holdout=HOLDOUT),
+        mesh=MeshSettings(),
+        compressed_splats=CompressionSettings(holdout=HOLDOUT),
+    ),
+    "balanced": Preset(
+        keyframes=KeyframeSettings(count=64, max_size=1024),
+        camera_poses=PoseSettings(),
+        depth_maps=DepthSettings(longest_side=320),
+        gaussian_splats=TrainSettings(seconds=100, max_size=720, holdout=HOLDOUT),
+        mesh=MeshSettings(),
+        compressed_splats=CompressionSettings(holdout=HOLDOUT),
+    ),
+    "quality": Preset(
+        keyframes=KeyframeSettings(count=120, max_size=1600),
+        camera_poses=PoseSettings(),
+        depth_maps=DepthSettings(longest_side=512),
+        gaussian_splats=TrainSettings(seconds=900, max_size=1280, holdout=HOLDOUT),
+        mesh=MeshSettings(),
+        compressed_splats=CompressionSettings(holdout=HOLDOUT),
+    ),
+}
+
+# What changes on CUDA (gsplat): the field's defaults.
+CUDA_TRAINING: dict[str, dict[str, Any]] = {
+    "fastest": {"steps": 7_000, "seconds": None, "max_splats": 300_000, "max_size": 960},
+    "balanced": {"steps": 30_000, "seconds": None, "max_splats": 1_000_000, "max_size": 1600},
+    "quality": {"steps": 30_000, "seconds": None, "max_splats": 3_000_000, "max_size": 1600},
+}
+
+
+def preset_named(name: str, device: str = "auto") -> Preset:
+    """The row of that name for "auto", "cpu" or "cuda"; raises `UsageError` for any other."""
+    if name not in PRESETS:
+        raise UsageError(f"there is no preset '{name}'; choose {', '.join(PRESETS)}.")
+    if device not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"there is no device '{device}'; choose auto, cpu or cuda.")
+    row = PRESETS[name]
+    training = replace(row.gaussian_splats, device=device)  # type: ignore[arg-type]
+    if device == "cuda":
+        training = replace(training, **CUDA_TRAINING[name])
+    return replace(row, gaussian_splats=training)

@@ -1,0 +1,83 @@
+"""A line whose stages return small synthetic artifacts at once: all of Dagster's side, nothing of the craft's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+
+from reconstruction_pipeline.artifacts import Artifact, Verdict
+from reconstruction_pipeline.artifacts.progress import Progress
+from reconstruction_pipeline.definitions import defs
+from reconstruction_pipeline.orchestration.catalog import Catalog, Entry
+from reconstruction_pipeline.orchestration.names import JOB, VIDEOS
+from reconstruction_pipeline.orchestration.stage_process import StageCall, StageOutcome
+from reconstruction_pipeline.report import build_report
+from reconstruction_pipeline_tests.report import scenes
+
+MAKERS: dict[str, Callable[[Path], Artifact]] = {
+    "reconstruction_pipeline.stages.ingest:ingest": scenes.source_video,
+    "reconstruction_pipeline.stages.keyframes:select_keyframes": scenes.keyframes,
+    "reconstruction_pipeline.stages.poses:estimate_poses": scenes.camera_poses,
+    "reconstruction_pipeline.stages.depth:estimate_depth": scenes.depth_maps,
+    "reconstruction_pipeline.stages.splats:gaussian_splats": scenes.gaussian_splats,
+    "reconstruction_pipeline.stages.mesh:extract_mesh": scenes.mesh,
+    "reconstruction_pipeline.stages.compression:compress_splats": scenes.compressed_splats,
+}
+
+
+@dataclass
+class CannedStages:
+    """Stands in for `run_stage_process`; `verdicts` and `errors` by entry's function name replace a stage's outcome."""
+
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    errors: dict[str, list[Exception]] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+
+    def __call__(self, call: StageCall, progress: Progress) -> StageOutcome:
+        function = call.entry.split(":")[1]
+        self.calls.append(function)
+        progress.report(function, 1, 1)
+        if self.errors.get(function):
+            raise self.errors[function].pop(0)
+        if function == "build_report":
+            return StageOutcome(build_report(*call.args, progress=progress), 50.0)
+        workspace = call.args[-1]
+        workspace.rmdir()  # the makers want to create it themselves
+        made = MAKERS[call.entry](workspace)
+        verdict = self.verdicts.get(function, Verdict())
+        return StageOutcome(type(made)(made.folder, made.metrics, verdict), 123.0)
+
+
+@dataclass
+class Line:
+    """An instance and a storage root with one registered video."""
+
+    instance: dg.DagsterInstance
+    storage: Path
+    stages: CannedStages
+    key: str = "walk"
+
+    def register(self, origin: Path) -> None:
+        origin.write_bytes(b"video")
+        Catalog(str(self.storage)).register(Entry(self.key, str(origin)))
+        self.instance.add_dynamic_partitions(VIDEOS, [self.key])
+
+    def run(self, *assets: str, **pipeline: object) -> dg.ExecuteInProcessResult:
+        config = {
+            "resources": {"pipeline": {"config": pipeline}},
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        }
+        return (
+            defs.get_repository_def()
+            .get_job(JOB)
+            .execute_in_process(
+                instance=self.instance,
+                partition_key=self.key,
+                run_config=config,
+                raise_on_error=False,
+                asset_selection=[dg.AssetKey(name) for name in assets] or None,
+            )
+        )
