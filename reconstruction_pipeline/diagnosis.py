@@ -88,7 +88,9 @@ def _threading() -> Finding:
     try:
         importlib.import_module("numba.np.ufunc.omppool")
     except ImportError as error:
-        return Finding("OpenMP", False, str(error), "kernels use one queue; install the system library libgomp1.", False)
+        return Finding(
+            "OpenMP", False, str(error), "kernels use one queue; install the system library libgomp1.", False
+        )
     return Finding("OpenMP", True, "numba's kernels run on it")
 
 
