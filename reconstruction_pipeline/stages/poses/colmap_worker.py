@@ -10,9 +10,12 @@ input closing means that the parent is gone, and so is the reason to go on.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
+import signal
+import sqlite3
 import sys
 import threading
 from pathlib import Path
@@ -22,6 +25,9 @@ from typing import Any, TextIO
 # four times the work, and what saves weakly textured or small frames.
 ENOUGH_FEATURES = 1000
 PILOT_IMAGES = 4
+STRONG_PAIR = 100
+# COLMAP's two-view configurations PLANAR, PANORAMIC and PLANAR_OR_PANORAMIC.
+HOMOGRAPHY_CONFIGS = (4, 5, 6)
 
 
 class Channel:
@@ -40,6 +46,8 @@ class Channel:
 def main() -> int:
     """Run the job named on the command line; the exit status is 0 when a result was sent."""
     channel = Channel()
+    # Ctrl-C is the parent's to answer; it stops this process in order.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     job = json.loads(Path(sys.argv[1]).read_text())
     try:
@@ -83,16 +91,15 @@ def map_images(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     pairs = _choose_pairs(job, descriptors)
     channel.send("phase", phase="matching", total=len(pairs))
     _match(job, database, names, pairs)
-    with pycolmap.Database.open(database) as opened:
-        verified = sum(inliers > 0 for inliers in opened.read_two_view_geometry_num_inliers()[1])
+    verified = _verified_pairs(database)
     channel.send("phase", phase="mapping", total=len(names))
-    models = _map(job, database, channel) if verified else []
+    models = _map(job, database, channel) if verified["verified_pairs"] else []
     return {
         "models": models,
         "first_octave": octave,
         "features_per_image": features,
         "pairs": len(pairs),
-        "verified_pairs": verified,
+        **verified,
     }
 
 
@@ -164,7 +171,6 @@ def _match(job: dict[str, Any], database: Path, names: list[str], pairs: list[tu
     matching = pycolmap.FeatureMatchingOptions()
     matching.use_gpu = False
     matching.num_threads = job["threads"]
-    matching.guided_matching = job["rung"]["guided"]
     verification = pycolmap.TwoViewGeometryOptions()
     verification.ransac.random_seed = job["seed"]
     pairing = pycolmap.ImportedPairingOptions()
@@ -178,6 +184,20 @@ def _match(job: dict[str, Any], database: Path, names: list[str], pairs: list[tu
     )
 
 
+def _verified_pairs(database: Path) -> dict[str, int]:
+    """How many pairs share enough inliers to count, how many share plenty, and how many of these show that
+    one homography explains them: a plane, or a camera that only turned.
+    """
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute("SELECT rows, config FROM two_view_geometries WHERE rows > 0").fetchall()
+    strong = [config for inliers, config in rows if inliers >= STRONG_PAIR]
+    return {
+        "verified_pairs": len(rows),
+        "strong_pairs": len(strong),
+        "homography_pairs": sum(config in HOMOGRAPHY_CONFIGS for config in strong),
+    }
+
+
 def _map(job: dict[str, Any], database: Path, channel: Channel) -> list[dict[str, Any]]:
     import pycolmap
 
@@ -186,6 +206,7 @@ def _map(job: dict[str, Any], database: Path, channel: Channel) -> list[dict[str
     options.num_threads = job["threads"]
     options.random_seed = options.mapper.random_seed = options.triangulation.random_seed = job["seed"]
     options.max_runtime_seconds = int(job["time_limit_s"])
+    options.init_num_trials = 60
     options.mapper.init_min_tri_angle = rung["init_min_tri_angle"]
     options.mapper.init_min_num_inliers = rung["init_min_inliers"]
     options.mapper.abs_pose_min_num_inliers = rung["abs_pose_min_inliers"]

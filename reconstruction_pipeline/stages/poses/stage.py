@@ -105,16 +105,28 @@ def _climb(
                 "rung": asdict(rung),
             }
         )
-        attempts.append({k: result[k] for k in ("models", "first_octave", "features_per_image", "pairs")})
-        attempts[-1]["verified_pairs"] = result["verified_pairs"]
+        attempts.append({k: v for k, v in result.items() if k not in ("event", "peak_rss_mb")})
         largest = max(result["models"], key=_size, default=None)
         if largest and (best is None or _size(largest) > _size(best)):
             best, level = largest, number
         if best and best["registered"] >= settings.retry_below * count:
             break
+        if best is None and only_turned(result):
+            raise StageFailed(
+                f"camera_poses: the images match well ({result['strong_pairs']} of {result['pairs']} pairs share"
+                f" many points), but the camera shows no parallax. {MOVE}"
+            )
     if best is None or best["registered"] < MIN_IMAGES or best["points"] < MIN_POINTS:
         raise StageFailed(f"camera_poses: no camera path could be found for the {count} images. {MOVE}")
     return best, level, attempts
+
+
+def only_turned(result: dict[str, Any]) -> bool:
+    """Whether an attempt without a model had plenty of matches, nearly all explained by turning (or a plane):
+    more features would find more of the same.
+    """
+    strong = result["strong_pairs"]
+    return bool(strong >= 0.5 * result["pairs"] and result["homography_pairs"] >= 0.95 * strong)
 
 
 def _size(model: dict[str, Any]) -> tuple[int, int]:
