@@ -18,6 +18,9 @@ from reconstruction_pipeline.stages.splats.settings import TrainSettings
 REFERENCE_STEPS, REFERENCE_CAP, CAP_EXPONENT = 1400.0, 30_000.0, 1.1
 """A model of `cap` Gaussians wants about 1400 (cap / 30k)^1.1 steps: fewer Gaussians for short budgets."""
 
+MIN_CAP = 12_000
+"""Fewer than this are never planned, however short the budget."""
+
 
 @dataclass(frozen=True)
 class Level:
@@ -143,14 +146,14 @@ def plan(
 
 
 def _cap_for_steps(steps: float) -> int:
-    return int(np.clip(REFERENCE_CAP * (steps / REFERENCE_STEPS) ** (1.0 / CAP_EXPONENT), 5_000, 1_000_000))
+    return int(np.clip(REFERENCE_CAP * (steps / REFERENCE_STEPS) ** (1.0 / CAP_EXPONENT), MIN_CAP, 1_000_000))
 
 
 def _cap_for_seconds(
     seconds: float, points: int, shapes: list[tuple[int, int, int]], pace: float, settings: TrainSettings
 ) -> int:
     """The largest cap whose wanted number of steps still fits the budget."""
-    low, high = 5_000, 1_000_000
+    low, high = MIN_CAP, 1_000_000
     while high - low > 100:
         cap = (low + high) // 2
         cost = mean_step_cost_ms(cap, min(points, cap), shapes, settings) * pace
