@@ -23,6 +23,19 @@ MIN_CAP = 12_000
 
 
 @dataclass(frozen=True)
+class InitialPoints:
+    """How many sparse and dense points there are to start from."""
+
+    sparse: int
+    dense: int = 0
+
+    def used(self, cap: int, settings: TrainSettings) -> int:
+        """How many Gaussians a run with that cap starts with: all sparse points, dense ones up to their share."""
+        room = max(0, int(settings.dense_share * cap) - self.sparse)
+        return min(cap, self.sparse + min(self.dense, room))
+
+
+@dataclass(frozen=True)
 class Level:
     """One resolution: pictures shrunk by `factor` to `width` x `height`, from `start` to `end` of progress."""
 
@@ -115,24 +128,19 @@ def target_count(progress: float, cap: int, initial: int, factor: int, settings:
 
 
 def plan(
-    settings: TrainSettings, width: int, height: int, points: int, pace: float = 1.0, seconds: float | None = None
+    settings: TrainSettings, width: int, height: int, points: InitialPoints, pace: float = 1.0
 ) -> Plan:
-    """The schedule for pictures of that size from `points` initial points.
-
-    `pace` is this machine's time over the modelled one; `seconds` replaces the budget of the settings
-    by what is left of it.
-    """
+    """The schedule for pictures of that size; `pace` is this machine's time over the modelled one."""
     shapes = level_shapes(width, height, settings)
-    budget = settings.seconds if seconds is None else seconds
     if settings.steps is not None:
         steps = settings.steps
         cap = settings.max_splats or _cap_for_steps(steps)
     else:
-        assert budget is not None
-        cap = settings.max_splats or _cap_for_seconds(budget, points, shapes, pace, settings)
-        cost = mean_step_cost_ms(cap, min(points, cap), shapes, settings) * pace
-        steps = max(1, round(budget * 1000.0 / cost))
-    initial = min(points, cap)
+        assert settings.seconds is not None
+        cap = settings.max_splats or _cap_for_seconds(settings.seconds, points, shapes, pace, settings)
+        cost = mean_step_cost_ms(cap, points.used(cap, settings), shapes, settings) * pace
+        steps = max(1, round(settings.seconds * 1000.0 / cost))
+    initial = points.used(cap, settings)
     costs = _level_costs(cap, initial, shapes, settings)
     clock = np.cumsum(costs) / costs.sum()
     ends = np.cumsum(_shares(shapes, settings))
@@ -142,7 +150,7 @@ def plan(
         Level(f, w, h, float(s), float(e), float(c))
         for (f, w, h), s, e, c in zip(shapes, starts, ends, clock, strict=True)
     )
-    return Plan(levels, cap, steps, None if settings.steps is not None else budget, initial)
+    return Plan(levels, cap, steps, settings.seconds, initial)
 
 
 def _cap_for_steps(steps: float) -> int:
@@ -150,13 +158,13 @@ def _cap_for_steps(steps: float) -> int:
 
 
 def _cap_for_seconds(
-    seconds: float, points: int, shapes: list[tuple[int, int, int]], pace: float, settings: TrainSettings
+    seconds: float, points: InitialPoints, shapes: list[tuple[int, int, int]], pace: float, settings: TrainSettings
 ) -> int:
     """The largest cap whose wanted number of steps still fits the budget."""
     low, high = MIN_CAP, 1_000_000
     while high - low > 100:
         cap = (low + high) // 2
-        cost = mean_step_cost_ms(cap, min(points, cap), shapes, settings) * pace
+        cost = mean_step_cost_ms(cap, points.used(cap, settings), shapes, settings) * pace
         if seconds * 1000.0 / cost >= REFERENCE_STEPS * (cap / REFERENCE_CAP) ** CAP_EXPONENT:
             low = cap
         else:

@@ -67,7 +67,7 @@ def train_splats(
     frame = normalise([view.camera for view in training], points.xyz)
     local = [replace(view, camera=frame.camera(view.camera)) for view in training]
 
-    wanted = len(points.xyz) + (len(dense.xyz) if dense is not None else 0)
+    wanted = schedule.InitialPoints(len(points.xyz), 0 if dense is None else len(dense.xyz))
     identity = checkpoint.fingerprint(settings, [view.name for view in training], (width, height))
     stored = checkpoint.load(checkpoint_folder, identity) if checkpoint_folder is not None and resume else None
     progress.report("preparing", 0.0, 1.0, "compiling kernels (once per machine)")
@@ -148,14 +148,14 @@ def _start(
     views: Sequence[LoadedView],
     settings: TrainSettings,
     pace: float,
-    wanted: int,
+    wanted: schedule.InitialPoints,
 ) -> tuple[TrainState, int]:
     """State at step zero and the cap that the budget allows; the clock starts here."""
     started = time.perf_counter()
     camera = views[0].camera
     cap = schedule.plan(settings, camera.width, camera.height, wanted, pace).cap
     rng = np.random.default_rng([settings.seed, 1])
-    chosen = merge_points(points, dense, min(cap, wanted), rng)
+    chosen = merge_points(points, dense, wanted.used(cap, settings), rng)
     local = chosen._replace(xyz=frame.points(chosen.xyz))
     gaussians = initial_gaussians(local, settings)
     state = new_state(gaussians, cap, len(views), starts_active(settings, len(views)), settings.seed)

@@ -9,6 +9,7 @@ import pytest
 from reconstruction_pipeline.artifacts.errors import UsageError
 from reconstruction_pipeline.kernels import layout
 from reconstruction_pipeline.stages.splats import schedule
+from reconstruction_pipeline.stages.splats.schedule import InitialPoints
 from reconstruction_pipeline.stages.splats.settings import TrainSettings
 
 STEPS = TrainSettings(steps=1000, seconds=None, max_splats=30_000)
@@ -16,7 +17,7 @@ SECONDS = TrainSettings(seconds=10.0)
 
 
 def test_levels_cover_the_run_from_coarse_to_full():
-    plan = schedule.plan(STEPS, 269, 480, 10_000)
+    plan = schedule.plan(STEPS, 269, 480, InitialPoints(10_000))
     assert [level.factor for level in plan.levels] == [4, 2, 1]
     assert (plan.levels[-1].width, plan.levels[-1].height) == (269, 480)
     assert plan.levels[0].start == 0.0 and plan.levels[-1].end == 1.0
@@ -26,18 +27,18 @@ def test_levels_cover_the_run_from_coarse_to_full():
 
 
 def test_small_pictures_have_fewer_levels():
-    assert len(schedule.plan(STEPS, 60, 64, 2000).levels) == 1
-    assert [level.factor for level in schedule.plan(STEPS, 200, 220, 2000).levels] == [2, 1]
+    assert len(schedule.plan(STEPS, 60, 64, InitialPoints(2000)).levels) == 1
+    assert [level.factor for level in schedule.plan(STEPS, 200, 220, InitialPoints(2000)).levels] == [2, 1]
 
 
 def test_a_budget_in_steps_is_exact_and_ignores_the_clock():
-    plan = schedule.plan(STEPS, 269, 480, 10_000)
+    plan = schedule.plan(STEPS, 269, 480, InitialPoints(10_000))
     assert plan.progress(500, 1e9) == 0.5
     assert plan.progress(999, 0.0) < 1.0 <= plan.progress(1000, 0.0)
 
 
 def test_a_budget_in_seconds_is_used_exactly_whatever_the_speed():
-    plan = schedule.plan(SECONDS, 269, 480, 10_000)
+    plan = schedule.plan(SECONDS, 269, 480, InitialPoints(10_000))
     progress = [plan.progress(0, t) for t in np.linspace(0, 10, 101)]
     assert progress[0] == 0.0 and progress[-1] == 1.0
     assert np.all(np.diff(progress) > 0)
@@ -48,13 +49,13 @@ def test_a_budget_in_seconds_is_used_exactly_whatever_the_speed():
 
 
 def test_longer_budgets_and_faster_machines_get_more_splats():
-    caps = [schedule.plan(replace(SECONDS, seconds=s), 269, 480, 10_000).cap for s in (5, 10, 60, 300)]
+    caps = [schedule.plan(replace(SECONDS, seconds=s), 269, 480, InitialPoints(10_000)).cap for s in (5, 10, 60, 300)]
     assert caps == sorted(caps) and caps[0] < caps[-1]
     assert 15_000 < caps[1] < 60_000
-    slow = schedule.plan(SECONDS, 269, 480, 10_000, pace=3.0)
-    large = schedule.plan(SECONDS, 807, 1440, 10_000)
+    slow = schedule.plan(SECONDS, 269, 480, InitialPoints(10_000), pace=3.0)
+    large = schedule.plan(SECONDS, 807, 1440, InitialPoints(10_000))
     assert slow.cap < caps[1] and large.cap < caps[1]
-    assert schedule.plan(replace(SECONDS, max_splats=7000), 269, 480, 10_000).cap == 7000
+    assert schedule.plan(replace(SECONDS, max_splats=7000), 269, 480, InitialPoints(10_000)).cap == 7000
 
 
 def test_growth_is_monotonic_within_a_level_and_never_above_the_cap():
@@ -93,3 +94,11 @@ def test_cost_model_follows_the_measurements_it_was_fitted_to():
 def test_settings_that_mean_nothing_are_refused(wrong):
     with pytest.raises(UsageError):
         TrainSettings(**wrong)
+
+
+def test_dense_points_fill_their_share_of_the_cap_and_sparse_ones_all_stay():
+    settings = replace(STEPS, dense_share=0.5)
+    assert InitialPoints(4_000, 100_000).used(30_000, settings) == 15_000
+    assert InitialPoints(4_000, 3_000).used(30_000, settings) == 7_000
+    assert InitialPoints(20_000, 100_000).used(30_000, settings) == 20_000
+    assert InitialPoints(50_000).used(30_000, settings) == 30_000
