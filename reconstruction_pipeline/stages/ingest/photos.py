@@ -76,11 +76,10 @@ class PhotoSet:
         found = []
         for info in sorted(self._zip.infolist(), key=lambda i: i.filename):
             pure = PurePosixPath(info.filename.replace("\\", "/"))
-            link = stat.S_ISLNK(info.external_attr >> 16)
-            if info.is_dir() or link or _is_hidden(info.filename):
-                continue
-            if pure.is_absolute() or ".." in pure.parts or ":" in pure.parts[0]:
+            if pure.is_absolute() or ".." in pure.parts or ":" in info.filename:
                 raise InputRejected(f"{self.path.name}: the zip holds an unsafe path, '{info.filename}'; redo it.")
+            if info.is_dir() or stat.S_ISLNK(info.external_attr >> 16) or _is_hidden(str(pure)):
+                continue
             found.append(Photo(str(pure), info.file_size, info.filename))
         tops = {PurePosixPath(p.name).parts[0] for p in found}
         if len(tops) == 1 and all(len(PurePosixPath(p.name).parts) > 1 for p in found):

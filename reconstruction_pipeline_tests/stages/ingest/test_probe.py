@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from reconstruction_pipeline.artifacts.errors import InputRejected, UsageError
+from reconstruction_pipeline.stages.ingest import content_sha256, ingest, probe
+from reconstruction_pipeline_tests.stages.captures import real_capture, sliding_frames, write_video
+
+
+def write_photos(folder: Path, count: int, suffix: str = ".jpg") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, frame in enumerate(sliding_frames(count, 96, 64)):
+        Image.fromarray(frame).save(folder / f"{i:03d}{suffix}")
+    return folder
+
+
+def zipped(folder: Path, target: Path, prefix: str = "") -> Path:
+    with zipfile.ZipFile(target, "w") as archive:
+        for file in sorted(folder.iterdir()):
+            archive.write(file, prefix + file.name)
+    return target
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    return write_video(tmp_path / "walk.mp4", sliding_frames(20, 160, 96))
+
+
+def test_a_video_is_described_as_people_see_it(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "turned.mp4", sliding_frames(20, 160, 96), rotation_deg=90)
+    found = probe(path)
+    assert (found.kind, found.codec, found.width, found.height) == ("video", "h264", 96, 160)
+    assert abs(found.rotation_deg) == 90
+    assert found.frames == 20
+    assert found.duration_s == pytest.approx(20 / 15, abs=0.01)
+
+
+def test_a_container_without_frame_counts_is_counted(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "walk.mkv", sliding_frames(20, 160, 96))
+    found = probe(path)
+    assert found.frames == 20
+    assert found.duration_s == pytest.approx(20 / 15, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("empty.mp4", b"", "empty"),
+        ("text.mp4", b"this is no video at all", "not a readable video"),
+        ("list.m3u8", b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n", "not a readable video"),
+        ("broken.zip", b"PK\x03\x04" + b"x" * 50, "zip"),
+    ],
+)
+def test_what_is_no_capture_is_refused(tmp_path: Path, name: str, content: bytes, says: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputRejected, match=says) as caught:
+        probe(path)
+    assert str(caught.value).startswith(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_one_picture_is_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "photo.mp4"
+    Image.fromarray(sliding_frames(1)[0]).save(path, format="JPEG")
+    with pytest.raises(InputRejected, match="one JPEG picture"):
+        probe(path)
+
+
+def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+    path = tmp_path / "voice.m4a"
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("aac", rate=16000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.rate = 16000
+        for packet in [*stream.encode(frame), *stream.encode()]:
+            container.mux(packet)
+    with pytest.raises(InputRejected, match="only sound"):
+        probe(path)
+
+
+def test_too_little_says_how_much_is_needed(tmp_path: Path) -> None:
+    short = write_video(tmp_path / "short.mp4", sliding_frames(5, 160, 96))
+    with pytest.raises(InputRejected, match=r"5 frames over 0\.33 s.*at least 8 frames and 1 s"):
+        probe(short)
+
+
+def test_a_missing_index_is_named(video: Path) -> None:
+    video.write_bytes(video.read_bytes()[: video.stat().st_size * 6 // 10])
+    with pytest.raises(InputRejected, match="moov"):
+        probe(video)
+
+
+def test_a_missing_path_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file"):
+        probe(tmp_path / "nowhere.mp4")
+
+
+def test_photos_in_a_folder(tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "photos", 9)
+    (folder / "notes.txt").write_text("ignored")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8 not really")
+    found = probe(folder)
+    assert (found.kind, found.frames, found.width, found.height) == ("photos", 9, 96, 64)
+    assert found.unusable == ("broken.jpg",)
+
+
+def test_too_few_photos(tmp_path: Path) -> None:
+    with pytest.raises(InputRejected, match=r"3 usable photos.*at least 8"):
+        probe(write_photos(tmp_path / "photos", 3))
+
+
+def test_other_folders_say_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "a.heic").write_bytes(b"x")
+    with pytest.raises(InputRejected, match="convert them to JPEG"):
+        probe(tmp_path)
+
+
+def test_a_zip_cannot_write_outside(tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "photos", 9)
+    evil = zipped(folder, tmp_path / "evil.zip", prefix="../../")
+    with pytest.raises(InputRejected, match="unsafe path"):
+        ingest(evil, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_ingest_copies_and_hashes_a_video(video: Path, tmp_path: Path) -> None:
+    source = ingest(video, tmp_path / "out")
+    source.validate()
+    assert source.media.read_bytes() == video.read_bytes()
+    assert source.probe()["sha256"] == content_sha256(video) == source.metrics["sha256"]
+    assert source.probe()["name"] == "walk.mp4"
+    assert not source.is_photos
+
+
+def test_a_folder_and_its_zip_are_the_same_content(tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "photos", 9)
+    one = ingest(folder, tmp_path / "one")
+    two = ingest(zipped(folder, tmp_path / "set.zip", prefix="my photos/"), tmp_path / "two")
+    assert one.probe()["sha256"] == two.probe()["sha256"] == content_sha256(folder)
+    assert sorted(p.name for p in two.media.iterdir()) == sorted(p.name for p in folder.iterdir())
+    (folder / "000.jpg").rename(folder / "zzz.jpg")
+    assert content_sha256(folder) != one.probe()["sha256"]
+
+
+def test_the_probe_document_holds_no_place(tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "photos", 9)
+    with Image.open(folder / "000.jpg") as image:
+        exif = Image.Exif()
+        exif.get_ifd(0x8825).update({1: "N", 2: (55.0, 41.0, 53.0), 3: "E", 4: (13.0, 11.0, 43.0)})
+        image.save(folder / "000.jpg", exif=exif)
+    source = ingest(folder, tmp_path / "out")
+    said = json.dumps(source.probe()) + json.dumps(dict(source.metrics))
+    assert "gps" not in said.lower() and "55" not in json.dumps(
+        {k: v for k, v in source.probe().items() if k != "sha256"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("empty_0bytes", "empty"),
+        ("text_renamed", "not a readable video"),
+        ("jpeg_renamed", "one JPEG picture"),
+        ("no_video_stream_audio_only", "only sound"),
+        ("truncated_60pct_moov_at_end", "moov"),
+        ("one_frame", "at least 8 frames and 1 s"),
+        ("too_short_24frames", "at least 8 frames and 1 s"),
+        ("short_3frames_hevc_rot90", "at least 8 frames and 1 s"),
+    ],
+)
+def test_real_bad_files_are_refused(name: str, says: str) -> None:
+    with pytest.raises(InputRejected, match=says):
+        probe(real_capture(f"bad/{name}.mp4"))
