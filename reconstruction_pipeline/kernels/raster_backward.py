@@ -41,6 +41,8 @@ from reconstruction_pipeline.kernels.raster_forward import (
     PLANE,
     R_PLANE,
     exponent,
+    frame_index,
+    without_traces,
 )
 from reconstruction_pipeline.kernels.simd import (
     column_lanes,
@@ -49,6 +51,7 @@ from reconstruction_pipeline.kernels.simd import (
     load,
     minimum,
     prefetch_for_write,
+    put,
     row_lanes,
     select,
     store,
@@ -106,7 +109,7 @@ def _block(word, first, ids, records, px, py, scratch, at, depth):
         _accumulate(scratch, k + 96, weight * grad_r)
         _accumulate(scratch, k + 112, weight * grad_g)
         _accumulate(scratch, k + 128, weight * grad_b)
-    store(scratch, LIGHT + at, t)
+    store(scratch, LIGHT + at, without_traces(t))
     store(scratch, REMAINDER + at, remainder)
 
 
@@ -147,28 +150,32 @@ def _load_gradients(
     """
     for k in range(LIGHT, SCRATCH, 16):
         store(scratch, k, 0.0)
-    for y in range(y0, min(y0 + TILE, height)):
-        for x in range(x0, min(x0 + TILE, width)):
-            k = ((y - y0) >> 2) * 64 + ((x - x0) >> 2) * 16 + ((y - y0) & 3) * 4 + ((x - x0) & 3)
+    back_r, back_g, back_b = get(background, 0), get(background, 1), get(background, 2)
+    for y in range(min(TILE, height - y0)):
+        for x in range(min(TILE, width - x0)):
+            k, pixel = frame_index(x, y), (y0 + y) * width + x0 + x
             t = get(frame, at + k)
-            red, green, blue = grad_image[y, x, 0], grad_image[y, x, 1], grad_image[y, x, 2]
-            total = red * (get(frame, at + R_PLANE + k) + t * get(background, 0))
-            total += green * (get(frame, at + G_PLANE + k) + t * get(background, 1))
-            total += blue * (get(frame, at + B_PLANE + k) + t * get(background, 2))
+            red, green, blue = (
+                get(grad_image, 3 * pixel),
+                get(grad_image, 3 * pixel + 1),
+                get(grad_image, 3 * pixel + 2),
+            )
+            total = red * (get(frame, at + R_PLANE + k) + t * back_r)
+            total += green * (get(frame, at + G_PLANE + k) + t * back_g)
+            total += blue * (get(frame, at + B_PLANE + k) + t * back_b)
             if depth:
                 # The mean depth is (sum w z) / (1 - t): its gradient splits into one by the sum and one by alpha.
                 seen = np.float32(1.0) - t
-                by_sum = grad_depth[y, x] / seen if seen >= 1e-6 else np.float32(0.0)
-                by_alpha = grad_alpha[y, x]
-                if seen >= 1e-6:
-                    by_alpha -= by_sum * get(frame, at + DEPTH_PLANE + k) / seen
-                scratch[GRAD_DEPTH + k] = by_sum
-                total += by_sum * get(frame, at + DEPTH_PLANE + k) - by_alpha * t
-            scratch[LIGHT + k] = np.float32(1.0)
-            scratch[GRAD_R + k] = red
-            scratch[GRAD_G + k] = green
-            scratch[GRAD_B + k] = blue
-            scratch[REMAINDER + k] = total
+                far = get(frame, at + DEPTH_PLANE + k)
+                by_sum = get(grad_depth, pixel) / seen if seen >= 1e-6 else np.float32(0.0)
+                by_alpha = get(grad_alpha, pixel) - (by_sum * far / seen if seen >= 1e-6 else np.float32(0.0))
+                put(scratch, GRAD_DEPTH + k, by_sum)
+                total += by_sum * far - by_alpha * t
+            put(scratch, LIGHT + k, 1.0)
+            put(scratch, GRAD_R + k, red)
+            put(scratch, GRAD_G + k, green)
+            put(scratch, GRAD_B + k, blue)
+            put(scratch, REMAINDER + k, total)
 
 
 @device

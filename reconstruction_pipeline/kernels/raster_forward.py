@@ -44,6 +44,7 @@ from reconstruction_pipeline.kernels.simd import (
     minimum,
     or_where,
     prefetch,
+    put,
     row_lanes,
     select,
     store,
@@ -53,6 +54,7 @@ from reconstruction_pipeline.kernels.simd import (
 from reconstruction_pipeline.kernels.simd_math import exp2_bounded, sum_lanes
 
 ALPHA_MAX = np.float32(0.99)
+TRACE = np.float32(1e-15)
 STOP = np.float32(1e-4)  # a block whose pixels all let less light through is finished
 
 # A tile's frame: planes of 256 floats, ordered by block, then by pixel in the block.
@@ -90,6 +92,12 @@ def exponent(records, r, dx, dy):
 
 
 @inline
+def without_traces(t):
+    """Transmittance with what is too little to matter set to 0, before it becomes denormal, which is very slow."""
+    return select(t > TRACE, t, 0.0)
+
+
+@inline
 def draw_block(word, first, ids, records, px, py, frame, at):
     """Blend the Gaussians whose bits are set in `word` into the block at `frame[at:]`; returns the bits that drew."""
     t = load(frame, at + T_PLANE)
@@ -108,7 +116,7 @@ def draw_block(word, first, ids, records, px, py, frame, at):
         blue += weight * get(records, r + BLUE)
         t -= weight
         drew |= np.int64(any_lane(passing)) << j
-    store(frame, at + T_PLANE, t)
+    store(frame, at + T_PLANE, without_traces(t))
     store(frame, at + R_PLANE, red)
     store(frame, at + G_PLANE, green)
     store(frame, at + B_PLANE, blue)
@@ -182,28 +190,35 @@ def draw_tile(x0, y0, live, start, end, group, ids, records, words, frame, at, m
     return group
 
 
+@inline
+def frame_index(x, y):
+    """Where the pixel (x, y) of a tile lies in a plane of its frame."""
+    return (y >> 2) * 64 + (x >> 2) * 16 + (y & 3) * 4 + (x & 3)
+
+
 @device
 def write_tile(frame, at, x0, y0, width, height, background, image, alpha):
-    """Copy a tile's frame into the picture (H, W, 3) and its alpha (H, W)."""
-    for y in range(y0, min(y0 + TILE, height)):
-        for x in range(x0, min(x0 + TILE, width)):
-            k = at + ((y - y0) >> 2) * 64 + ((x - x0) >> 2) * 16 + ((y - y0) & 3) * 4 + ((x - x0) & 3)
+    """Copy a tile's frame into the picture (flat H W 3) and its alpha (flat H W)."""
+    back_r, back_g, back_b = get(background, 0), get(background, 1), get(background, 2)
+    for y in range(min(TILE, height - y0)):
+        for x in range(min(TILE, width - x0)):
+            k, pixel = at + frame_index(x, y), (y0 + y) * width + x0 + x
             t = get(frame, k)
-            image[y, x, 0] = get(frame, k + R_PLANE) + t * get(background, 0)
-            image[y, x, 1] = get(frame, k + G_PLANE) + t * get(background, 1)
-            image[y, x, 2] = get(frame, k + B_PLANE) + t * get(background, 2)
-            alpha[y, x] = np.float32(1.0) - t
+            put(image, 3 * pixel, get(frame, k + R_PLANE) + t * back_r)
+            put(image, 3 * pixel + 1, get(frame, k + G_PLANE) + t * back_g)
+            put(image, 3 * pixel + 2, get(frame, k + B_PLANE) + t * back_b)
+            put(alpha, pixel, np.float32(1.0) - t)
 
 
 @device
 def write_depth(frame, at, x0, y0, width, height, expected, median):
-    """Copy a tile's depths into pictures (H, W): the mean over what is seen (0 where nothing is), and the median."""
-    for y in range(y0, min(y0 + TILE, height)):
-        for x in range(x0, min(x0 + TILE, width)):
-            k = at + ((y - y0) >> 2) * 64 + ((x - x0) >> 2) * 16 + ((y - y0) & 3) * 4 + ((x - x0) & 3)
+    """Copy a tile's depths into flat pictures: the mean over what is seen (0 where nothing is), and the median."""
+    for y in range(min(TILE, height - y0)):
+        for x in range(min(TILE, width - x0)):
+            k, pixel = at + frame_index(x, y), (y0 + y) * width + x0 + x
             seen = np.float32(1.0) - get(frame, k)
-            expected[y, x] = get(frame, k + DEPTH_PLANE) / seen if seen >= 1e-6 else np.float32(0.0)
-            median[y, x] = get(frame, k + MEDIAN_PLANE)
+            expected[pixel] = get(frame, k + DEPTH_PLANE) / seen if seen >= 1e-6 else np.float32(0.0)
+            median[pixel] = get(frame, k + MEDIAN_PLANE)
 
 
 @kernel(parallel=True)

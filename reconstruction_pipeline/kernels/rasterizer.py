@@ -93,7 +93,8 @@ class Rasterizer:
         rasterize(
             view.width, view.height, last.tiles_x, tiles, last.background, buffers["starts"], buffers["groups"],
             buffers["done"], buffers["ids"], buffers["records"], buffers["words"], self._floats("frame", tiles * FRAME),
-            image, alpha, measure, expected, median, weights, self._counter, self.threads,
+            image.reshape(-1), alpha.reshape(-1), measure, expected.reshape(-1), median.reshape(-1), weights,
+            self._counter, self.threads,
         )  # fmt: skip
         self._last = replace(last, depth=depth)
         summed = np.bincount(buffers["ids"][: last.pairs], weights, last.count) if contribution else None
@@ -166,7 +167,7 @@ class Rasterizer:
         if grads.shape != (ROWS, last.stride) or grads.dtype != np.float32 or not grads.flags.c_contiguous:
             raise ValueError(f"grads must be C-contiguous float32 of shape {(ROWS, last.stride)}, not {grads.shape}.")
         numba.set_num_threads(self.threads)
-        zero = np.zeros(shape if depth else (1, 1), np.float32)
+        zero = np.zeros(shape[0] * shape[1] if depth else 1, np.float32)
         records, ints = self._buffers["records"], self._buffers["records"].view(np.int32)
         slots = self._floats("slots", last.pairs * SLOT_SIZE)
         scratch = self._floats("scratch", self.threads * SCRATCH)[: self.threads * SCRATCH].reshape(
@@ -222,4 +223,4 @@ def _checked_planes(planes: Array, count: int) -> tuple[Array, int]:
 def _picture(values: Array, shape: tuple[int, ...]) -> Array:
     if values.shape != shape:
         raise ValueError(f"The gradient has shape {values.shape}, but the picture {shape}.")
-    return np.require(values, np.float32, ["C", "W"])
+    return np.require(values, np.float32, ["C", "W"]).reshape(-1)

@@ -190,6 +190,20 @@ def get(typingctx: Any, array: Any, index: Any) -> Any:
 
 
 @intrinsic
+def put(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    """`array[index] = value` without numba's negative-index handling."""
+    if not isinstance(array, types.Array):
+        return None
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        context.pack_value(builder, sig.args[0].dtype, args[2], builder.gep(data, [args[1]]))
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, array.dtype), codegen
+
+
+@intrinsic
 def full(typingctx: Any, value: Any) -> Any:
     """A vector with all lanes equal to the number `value`."""
     return f32x16(value), lambda context, builder, sig, args: splat(builder, args[0], sig.args[0])

@@ -13,6 +13,7 @@ from reconstruction_pipeline.kernels.layout import (
     capacity_for,
     empty_planes,
     from_planes,
+    spatial_order,
     to_planes,
 )
 from reconstruction_pipeline.kernels.rasterizer import Rasterizer
@@ -58,3 +59,12 @@ def test_camera_centre_and_scaling() -> None:
         PinholeView(np.eye(4), np.zeros(3), 1, 1, 0, 0, 4, 4)
     with pytest.raises(ValueError, match="positive"):
         PinholeView(np.eye(3), np.zeros(3), 1, 1, 0, 0, 0, 4)
+
+
+def test_spatial_order_is_a_permutation_that_shortens_the_way() -> None:
+    means = np.random.default_rng(0).uniform(-3, 3, (2000, 3)).astype(np.float32)
+    order = spatial_order(means)
+    np.testing.assert_array_equal(np.sort(order), np.arange(2000))
+    steps = [np.linalg.norm(np.diff(points, axis=0), axis=1).mean() for points in (means, means[order])]
+    assert steps[1] < 0.25 * steps[0]
+    assert len(spatial_order(means[:0])) == 0

@@ -187,6 +187,26 @@ def test_nearer_hides_farther() -> None:
     np.testing.assert_allclose(rendered.median_depth[16, 16], 2.0)
 
 
+def test_deep_stacks_of_opaque_sheets() -> None:
+    """Two hundred opaque sheets over half the picture: light falls below what float32 holds, the rest stays right."""
+    rng = np.random.default_rng(4)
+    count, view = 200, PinholeView(np.eye(3), np.zeros(3), 20.0, 20.0, 16.0, 16.0, 32, 32)
+    means = np.stack([np.full(count, -3.1), np.zeros(count), np.linspace(4, 5, count)], 1)
+    scene = (means, np.tile((0.0, -0.3, -0.7), (count, 1)), rng.normal(size=(count, 4)), np.full(count, 6.0),
+             rng.normal(size=(count, 16, 3)) * 0.1)  # fmt: skip
+    scene = tuple(table.astype(np.float32) for table in scene)
+    parameters, planes, rasterizer = tensors(scene), planes_of(scene), Rasterizer()
+    expected = render(parameters, view)
+    rendered = rasterizer.forward(planes, count, view)
+    # What a finished block leaves out is at most its last ten-thousandth of light.
+    assert np.abs(rendered.image - expected.image.detach().numpy()).max() < 2e-4
+    gradients = torch.autograd.grad(expected.image.sum(), parameters)
+    grads = np.empty_like(planes)
+    rasterizer.backward(np.ones_like(rendered.image), grads)
+    errors = relative_errors(grads, gradients)
+    assert max(errors.values()) < 5e-3, errors
+
+
 def test_finer_picture_of_the_same_camera_agrees() -> None:
     """A picture at twice the size, averaged back, is the picture: principal point and pixel centres scale rightly."""
     scene, view = planes_of(random_scene(COUNT)), turned_view(64, 48)
