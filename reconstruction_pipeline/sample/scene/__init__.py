@@ -15,7 +15,7 @@ def build_scene(seed: int) -> list[Patch]:
         return np.random.default_rng([seed, part])
 
     patches = room.build() + wall_hangings.build()
-    patches += moved(shelf.build(generator(1)), transform(-1.18, 0, room.BACK + 0.15))
+    patches += moved(shelf.build(generator(1)), transform(-1.18, 0, room.BACK + 0.168))
     patches += moved(desk.build(generator(2)), transform(0.52, 0, -1.98))
     patches += moved(plants.sprig(generator(3)), transform(1.0, 0.745, -2.1))
     patches += moved(furniture.chair(), transform(0.55, 0, -1.25, yaw=207))
