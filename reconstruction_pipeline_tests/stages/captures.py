@@ -46,13 +46,14 @@ def write_video(
     times_s: Iterable[float] | None = None,
     rotation_deg: int = 0,
     options: dict[str, str] | None = None,
+    crf: int = 18,
 ) -> Path:
     """Encode RGB frames; `times_s` gives each its own time (variable rate), `rotation_deg` a display matrix."""
     times = None if times_s is None else list(times_s)
     with av.open(str(path), "w", options=options or {}) as container:
         stream: Any = container.add_stream(codec, rate=rate)
         stream.pix_fmt = "yuv420p"
-        stream.options = {"crf": "18", "preset": "ultrafast"} if codec == "libx264" else {}
+        stream.options = {"crf": str(crf), "preset": "ultrafast"} if codec == "libx264" else {}
         if times is not None:
             stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
         for index, image in enumerate(frames):

@@ -116,7 +116,8 @@ def test_turning_in_place_is_warned_of(tmp_path: Path) -> None:
 
 def test_blur_throughout_is_warned_of(tmp_path: Path) -> None:
     frames = [cv2.GaussianBlur(cv2.resize(f, (640, 480)), (0, 0), 4.0) for f in sliding_frames(24, step=6)]
-    result = keyframes_of(write_video(tmp_path / "soft.mp4", frames), tmp_path)
+    # Coarse quantisation would add edges of its own.
+    result = keyframes_of(write_video(tmp_path / "soft.mp4", frames, crf=2), tmp_path)
     assert "sharp" in failed(result)
 
 
