@@ -225,6 +225,10 @@ def test_wrong_input_is_refused() -> None:
         rasterizer.forward(planes.astype(np.float64), 4, view)
     with pytest.raises(ValueError, match="at most"):
         rasterizer.forward(planes, 17, view)
+    with pytest.raises(ValueError, match="near"):
+        rasterizer.forward(planes, 4, view, near=0.0)
+    with pytest.raises(ValueError, match="degree"):
+        rasterizer.forward(planes, 4, view, sh_degree=4)
     rasterizer.forward(planes, 4, view)
     with pytest.raises(ValueError, match="depth=True"):
         rasterizer.backward(
