@@ -19,7 +19,7 @@ from reconstruction_pipeline.artifacts.views import pinhole_view
 from reconstruction_pipeline.stages.splats.initialisation import Points
 from reconstruction_pipeline.stages.splats.views import TrainingView
 
-DENSE_POINTS = 40_000
+DENSE_POINTS = 100_000
 """At most this many points are fused from all depth maps; the cap may leave room for fewer."""
 
 

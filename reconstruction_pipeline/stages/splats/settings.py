@@ -59,7 +59,7 @@ class TrainSettings:
     sh_start: tuple[float, float, float] = (0.05, 0.1, 0.15)
     """Progress at which SH degrees 1, 2 and 3 join."""
 
-    dense_share: float = 0.5
+    dense_share: float = 0.8
     """Dense points are added up to this share of the cap; MCMC places the rest where the error is."""
     initial_opacity: float = 0.5
     initial_scale: float = 0.6
