@@ -17,8 +17,8 @@ def compile_all(progress_callback: Callable[[float, str], None] | None = None) -
     """
     from reconstruction_pipeline.kernels.adam import adam_step
     from reconstruction_pipeline.kernels.bench import bench_view, made_scene
-    from reconstruction_pipeline.kernels.colour import affine_backward, apply_affine
-    from reconstruction_pipeline.kernels.langevin import add_noise, regularise
+    from reconstruction_pipeline.kernels.colour import fitted_gain, scale_channels
+    from reconstruction_pipeline.kernels.langevin import add_colour_gradient, add_noise, regularise
     from reconstruction_pipeline.kernels.layout import ROWS, aligned_zeros
     from reconstruction_pipeline.kernels.loss import l1_ssim
     from reconstruction_pipeline.kernels.rasterizer import Rasterizer
@@ -43,10 +43,10 @@ def compile_all(progress_callback: Callable[[float, str], None] | None = None) -
     report(4)
     regularise(planes, grads, count, 0.01, 0.01)
     add_noise(planes, count, 1.0, 0, 0)
+    add_colour_gradient(grads, count, np.zeros(planes.shape[1], np.float32))
     report(5)
-    gain, offset = np.ones(3, np.float32), np.zeros(3, np.float32)
-    affine_backward(rendered.image, gain, np.asarray(gradient, np.float32))
-    apply_affine(rendered.image, gain, offset)
+    gain = fitted_gain(rendered.image, target).astype(np.float32)
+    scale_channels(gradient, gain)
     report(len(STEPS))
 
 
