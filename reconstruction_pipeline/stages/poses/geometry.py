@@ -14,6 +14,8 @@ Array = npt.NDArray[np.float64]
 
 # Weight of the cameras' own up direction against the levelness of their horizontal axes.
 UP_PRIOR = 0.02
+# Sine of the roll from which on a frame counts as an outlier.
+ROLL_SCALE = 0.2
 # How far below the horizon people usually point a camera, as a tangent.
 LOOKING_DOWN = 0.35
 # A ground plane holds this share of the points and tilts less than this from what the cameras say; against it
@@ -85,7 +87,7 @@ def up_direction(rotations: Array, xyz: Array | None = None) -> Array:
     for _ in range(10):
         spread = (right * weights[:, None]).T @ right / weights.sum()
         result = _unit(np.linalg.solve(spread + UP_PRIOR * np.eye(3), UP_PRIOR * prior))
-        weights = 1.0 / np.maximum(np.abs(right @ result), 0.05)
+        weights = 1.0 / np.maximum(np.abs(right @ result), ROLL_SCALE)
     ground = None if xyz is None else _level_plane(xyz, result, right)
     return result if ground is None else ground
 
@@ -125,11 +127,11 @@ def upright(model: ColmapModel) -> Similarity:
         forward = np.cross(down, rotations[0, 0])
     z = _unit(forward)
     rotation = np.stack([np.cross(down, z), down, z])
-    centers = model.centers
+    centers = model.centers @ rotation.T
     radius = float(np.percentile(np.linalg.norm(centers - np.median(centers, axis=0), axis=1), 90))
-    middle = np.median(model.xyz, axis=0) if len(model.xyz) else np.median(centers, axis=0)
+    middle = np.median(model.xyz @ rotation.T if len(model.xyz) else centers, axis=0)
     scale = 1.0 / radius if radius > 0 else 1.0
-    return Similarity(scale, rotation, -scale * rotation @ middle)
+    return Similarity(scale, rotation, -scale * middle)
 
 
 def _roll(ups: Array, right: Array) -> Array:

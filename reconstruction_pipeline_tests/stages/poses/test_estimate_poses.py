@@ -1,0 +1,245 @@
+"""Structure from motion on a room corner whose cameras are known."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from reconstruction_pipeline.artifacts.camera_poses import CameraPoses
+from reconstruction_pipeline.artifacts.errors import Cancelled, StageFailed
+from reconstruction_pipeline.artifacts.keyframes import Keyframes
+from reconstruction_pipeline.artifacts.progress import NullProgress, RecordingProgress
+from reconstruction_pipeline.stages.poses import PoseSettings, estimate_poses
+from reconstruction_pipeline.stages.poses import stage as poses_stage
+from reconstruction_pipeline.stages.poses.child import PACKAGE_ROOT, ColmapChild
+from reconstruction_pipeline_tests.stages.captures import RoomCorner, texture
+
+ANGLES = np.linspace(-0.35, 0.35, 10)
+SETTINGS = PoseSettings(threads=2, features=1200)
+
+
+def write_keyframes(
+    folder: Path, images: list[np.ndarray], ordered: bool = True, focal: float | None = None
+) -> Keyframes:
+    (folder / "images").mkdir(parents=True)
+    with (folder / "keyframes.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["name", "timestamp_s", "width", "height", "focal_px"])
+        for i, image in enumerate(images):
+            Image.fromarray(image).save(folder / "images" / f"{i:05d}.jpg", quality=95)
+            writer.writerow([f"{i:05d}.jpg", i / 10, image.shape[1], image.shape[0], focal or ""])
+    height, width = images[0].shape[:2]
+    document = {"ordered": ordered, "width": width, "height": height, "focal_px": focal}
+    (folder / "camera.json").write_text(json.dumps(document))
+    return Keyframes(folder)
+
+
+@pytest.fixture(scope="module")
+def room_keyframes(tmp_path_factory: pytest.TempPathFactory) -> Keyframes:
+    room = RoomCorner()
+    return write_keyframes(tmp_path_factory.mktemp("room"), [room.render(*room.camera(a)) for a in ANGLES])
+
+
+@pytest.fixture(scope="module")
+def poses(room_keyframes: Keyframes, tmp_path_factory: pytest.TempPathFactory) -> CameraPoses:
+    return estimate_poses(room_keyframes, SETTINGS, tmp_path_factory.mktemp("poses"))
+
+
+def aligned_errors(estimated: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """Distances after the best similarity (Umeyama 1991)."""
+    a, b = estimated - estimated.mean(axis=0), true - true.mean(axis=0)
+    u, s, vt = np.linalg.svd(b.T @ a)
+    signs = np.diag([1, 1, np.sign(np.linalg.det(u @ vt))])
+    scale = (s * np.diag(signs)).sum() / (a**2).sum()
+    return np.linalg.norm(scale * a @ (u @ signs @ vt).T - b, axis=1)
+
+
+def test_the_cameras_are_where_they_were(poses: CameraPoses) -> None:
+    poses.validate()
+    room = RoomCorner()
+    true = np.array([room.camera(a)[1] for a in ANGLES])
+    model = poses.model()
+    assert [i.name for i in model.images] == [f"{i:05d}.jpg" for i in range(len(ANGLES))]
+    extent = np.linalg.norm(np.ptp(true, axis=0))
+    assert np.sqrt((aligned_errors(model.centers, true) ** 2).mean()) < 0.01 * extent
+    assert poses.metrics["focal_px"] == pytest.approx(room.focal, rel=0.02)
+
+
+def test_the_world_is_y_down(poses: CameraPoses) -> None:
+    room = RoomCorner()
+    for image, angle in zip(poses.model().images, ANGLES, strict=True):
+        down_in_camera = room.camera(angle)[0] @ [0, 1, 0]
+        assert np.degrees(np.arccos(image.rotation @ [0, 1, 0] @ down_in_camera)) < 5
+
+
+def test_the_images_are_pinhole_and_fit_their_camera(poses: CameraPoses) -> None:
+    model = poses.model()
+    (camera,) = model.cameras.values()
+    assert camera.model == "PINHOLE"
+    for image in model.images:
+        with Image.open(poses.image_path(image.name)) as picture:
+            assert picture.size == (camera.width, camera.height)
+        assert image.xy.min() >= 0 and (image.xy <= [camera.width, camera.height]).all()
+    seen = model.xyz[model.images[0].point_rows] @ model.images[0].rotation.T + model.images[0].translation
+    fx, fy, cx, cy = camera.pinhole()
+    projected = np.column_stack([fx * seen[:, 0] / seen[:, 2] + cx, fy * seen[:, 1] / seen[:, 2] + cy])
+    assert np.median(np.linalg.norm(projected - model.images[0].xy, axis=1)) < 1.0
+    assert sorted(p.name for p in poses.path("sparse", "0").iterdir()) == ["cameras.bin", "images.bin", "points3D.bin"]
+
+
+def test_metrics_gates_and_files(poses: CameraPoses) -> None:
+    metrics = poses.metrics
+    assert (metrics["images"], metrics["registered"], metrics["registered_ratio"]) == (10, 10, 1.0)
+    assert metrics["points"] == len(poses.model().xyz)
+    assert metrics["mean_reprojection_error_px"] < 1.0
+    assert metrics["mean_track_length"] >= 3
+    assert metrics["median_triangulation_angle_deg"] > 2
+    assert metrics["fallback_level"] == 0
+    assert metrics["peak_rss_mb"] > 50
+    assert {g.name for g in poses.verdict.gates if not g.passed} <= {"points"}, "a tiny scene may be short of points"
+    assert json.loads(poses.path("transforms.json").read_text())["frames"][0]["file_path"] == "images/00000.jpg"
+    assert np.array(json.loads(poses.path("transform.json").read_text())["matrix"]).shape == (4, 4)
+    assert "image" in poses.path("colmap.log").read_text()
+    assert [p.name for p in poses.previews()] == ["camera_path.jpg"]
+    assert poses.previews()[0].stat().st_size <= 60_000
+    assert not poses.path(".colmap").exists()
+
+
+def test_pycolmap_reads_what_was_written(poses: CameraPoses) -> None:
+    script = (
+        "import sys, pycolmap; m = pycolmap.Reconstruction(sys.argv[1]);"
+        " print(m.num_reg_images(), m.num_points3D(), m.compute_mean_reprojection_error())"
+    )
+    command = [sys.executable, "-c", script, str(poses.path("sparse", "0"))]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert [int(said[0]), int(said[1])] == [10, poses.metrics["points"]]
+    assert float(said[2]) < 1.5
+
+
+class Assassin:
+    """Kills COLMAP's process as soon as it shows signs of life."""
+
+    def report(self, stage: str, done: float, total: float, note: str = "") -> None:
+        for pid in workers():
+            os.kill(pid, signal.SIGKILL)
+
+
+def workers(parent: int | None = None) -> list[int]:
+    """Process ids of the COLMAP workers that `parent` (default: this process) started."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and b"colmap_worker" in (entry / "cmdline").read_bytes():
+                status = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+                if status[0] != "Z" and int(status[1]) == (parent or os.getpid()):
+                    found.append(int(entry.name))
+        except (OSError, IndexError):
+            continue
+    return found
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the child through /proc")
+
+
+@needs_proc
+def test_a_killed_colmap_fails_the_stage_and_nothing_else(room_keyframes: Keyframes, tmp_path: Path) -> None:
+    with pytest.raises(StageFailed, match=r"killed by SIGKILL.*last lines"):
+        estimate_poses(room_keyframes, SETTINGS, tmp_path, Assassin())
+    assert not (tmp_path / ".colmap").exists()
+    assert not (tmp_path / "sparse").exists()
+
+
+@needs_proc
+def test_cancelling_takes_colmap_along(room_keyframes: Keyframes, tmp_path: Path) -> None:
+    with pytest.raises(Cancelled):
+        estimate_poses(room_keyframes, SETTINGS, tmp_path, RecordingProgress(cancel_after=2))
+    assert workers() == []
+
+
+def test_lateness_is_a_failure(room_keyframes: Keyframes, tmp_path: Path) -> None:
+    with pytest.raises(StageFailed, match="time limit"):
+        estimate_poses(room_keyframes, replace(SETTINGS, time_limit_s=0.1), tmp_path)
+
+
+def test_an_error_inside_colmap_is_told(tmp_path: Path) -> None:
+    child = ColmapChild(tmp_path / "work", tmp_path / "colmap.log", NullProgress(), time.monotonic() + 60)
+    job = {"task": "undistort", "model": str(tmp_path / "none"), "images": str(tmp_path), "output": str(tmp_path / "o")}
+    with pytest.raises(StageFailed, match="failed"):
+        child.run({**job, "max_size": 100, "jpeg_quality": 90, "threads": 1, "expected": 1})
+
+
+@needs_proc
+def test_colmap_does_not_outlive_its_parent(tmp_path: Path) -> None:
+    """The parent is killed without a chance to clean up while its child waits for work to end."""
+    code = (
+        "import subprocess, sys, time\n"
+        "from reconstruction_pipeline.stages.poses.child import WORKER\n"
+        "p = subprocess.Popen([sys.executable, '-m', WORKER, '/dev/stdin'], stdin=subprocess.PIPE)\n"
+        "time.sleep(600)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=PACKAGE_ROOT)
+    try:
+        deadline = time.monotonic() + 30
+        while not (children := workers(parent.pid)) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert children
+    finally:
+        parent.kill()
+        parent.wait()
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{children[0]}").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{children[0]}").exists()
+
+
+def test_pictures_that_share_nothing_say_what_to_film(tmp_path: Path) -> None:
+    keyframes = write_keyframes(tmp_path / "keyframes", [texture(200, seed) for seed in range(4)])
+    with pytest.raises(StageFailed, match="do not only turn"):
+        estimate_poses(keyframes, replace(SETTINGS, features=200), tmp_path / "poses")
+
+
+def test_photos_of_two_lenses_get_two_cameras(tmp_path: Path) -> None:
+    images = [np.zeros((60, 80, 3), np.uint8)] * 3 + [np.zeros((80, 60, 3), np.uint8)]
+    keyframes = write_keyframes(tmp_path, images, ordered=False, focal=70.0)
+    groups = poses_stage.camera_groups(keyframes, PoseSettings())
+    assert [len(g["names"]) for g in groups] == [1, 3]
+    assert groups[1]["camera_params"] == [70.0, 40.0, 30.0, 0.0]
+    unknown = write_keyframes(tmp_path / "unknown", images[:3])
+    (only,) = poses_stage.camera_groups(unknown, PoseSettings())
+    assert only["camera_params"] == []
+
+
+def test_plentiful_matches_without_parallax_end_the_ladder() -> None:
+    turned = {"strong_pairs": 90, "pairs": 100, "homography_pairs": 90}
+    assert poses_stage.only_turned(turned)
+    assert not poses_stage.only_turned({**turned, "homography_pairs": 40})
+    assert not poses_stage.only_turned({**turned, "strong_pairs": 20, "homography_pairs": 20})
+
+
+@pytest.mark.slow
+def test_a_second_try_is_recorded(room_keyframes: Keyframes, tmp_path: Path) -> None:
+    never_satisfied = replace(SETTINGS, features=60, min_observations=5, retry_below=1.1)
+    result = estimate_poses(room_keyframes, never_satisfied, tmp_path)
+    assert result.metrics["fallback_level"] == 1
+    assert "first_settings" in {g.name for g in result.verdict.warnings}
+    assert result.metrics["registered"] == 10
+
+
+@pytest.mark.slow
+def test_the_same_input_gives_the_same_poses(poses: CameraPoses, room_keyframes: Keyframes, tmp_path: Path) -> None:
+    again = estimate_poses(room_keyframes, SETTINGS, tmp_path)
+    for name in ("cameras.bin", "images.bin", "points3D.bin"):
+        assert again.path("sparse", "0", name).read_bytes() == poses.path("sparse", "0", name).read_bytes()
+    assert struct.unpack("<Q", poses.path("sparse", "0", "images.bin").read_bytes()[:8]) == (10,)
