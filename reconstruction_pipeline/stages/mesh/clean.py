@@ -62,12 +62,27 @@ def decimate(vertices: Vertices, faces: Faces, max_faces: int) -> tuple[Vertices
     return compact(points.astype(np.float64) + middle, triangles.astype(np.int32))
 
 
+def smooth(vertices: Vertices, faces: Faces, rounds: int) -> Vertices:
+    """Taubin's filter (1995): a step that evens out and a step back that keeps the volume, `rounds` times."""
+    from scipy.sparse import coo_matrix
+
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    both = np.concatenate([edges, edges[:, ::-1]])
+    adjacent = coo_matrix((np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(len(vertices),) * 2).tocsr()
+    count = np.maximum(np.asarray(adjacent.sum(axis=1)), 1)
+    for _ in range(rounds):
+        for step in (0.5, -0.52):
+            vertices = vertices + step * (adjacent @ vertices / count - vertices)
+    return vertices
+
+
 def fill_small_holes(vertices: Vertices, faces: Faces, max_edges: int) -> tuple[Vertices, Faces]:
     """Close border loops of 3 to `max_edges` edges by a fan around their centre; larger openings stay open."""
     loops = [loop for loop in border_loops(faces) if 3 <= len(loop) <= max_edges]
     if not loops:
         return vertices, faces
-    added_vertices, added_faces = [], []
+    added_vertices: list[npt.NDArray[np.float64]] = []
+    added_faces: list[tuple[int, int, int]] = []
     for loop in loops:
         center = len(vertices) + len(added_vertices)
         added_vertices.append(vertices[loop].mean(axis=0))

@@ -126,6 +126,7 @@ def _surface(
     extracted = len(faces)
     vertices, faces = clean.drop_small_components(*clean.compact(vertices, faces))
     vertices, faces = clean.fill_small_holes(vertices, faces, settings.max_hole_edges)
+    vertices = clean.smooth(vertices, faces, settings.smoothing_rounds)
     vertices, faces = clean.decimate(vertices, faces, settings.max_faces)
     vertices, faces = clean.drop_small_components(vertices, faces)
     progress.report(STAGE, 82, 100, "colours")

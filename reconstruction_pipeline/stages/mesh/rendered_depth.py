@@ -17,8 +17,12 @@ from reconstruction_pipeline.stages.mesh.settings import MeshSettings
 Floats = npt.NDArray[np.float32]
 _SETTINGS: dict[str, Any] = {"nogil": True, "fastmath": True, "error_model": "numpy", "cache": True}
 
-LAYERS_APART = 0.05
-"""Where mean and median depth differ by more, the ray meets several layers and neither is a surface."""
+SMOOTH_PX, SMOOTH_RATIO = 3, 0.015
+"""Reach of the bilateral filter, and the relative difference of depth at which it lets go."""
+STEP = 2
+"""Normals are taken over this many pixels to each side."""
+SAME_SURFACE = 0.05
+"""Neighbours whose depth differs by more, relatively, are not on the same surface."""
 
 
 class SurfaceView(NamedTuple):
@@ -32,7 +36,7 @@ class SurfaceView(NamedTuple):
 def render_depths(
     gaussians: Gaussians, views: list[PinholeView], settings: MeshSettings, report: Callable[[float], None]
 ) -> list[SurfaceView]:
-    """Per view, the depth where the Gaussians are opaque, one layer, and not seen at a flat angle."""
+    """Per view, the depth where the Gaussians are opaque and not seen at a flat angle."""
     from reconstruction_pipeline.kernels.layout import to_planes
     from reconstruction_pipeline.kernels.rasterizer import Rasterizer
 
@@ -42,25 +46,37 @@ def render_depths(
     result = []
     for done, view in enumerate(views, start=1):
         # Colour is not needed: degree 0 is the cheapest.
-        rendered = rasterizer.forward(planes, gaussians.count, view, sh_degree=0, depth=True)
-        assert rendered.expected_depth is not None and rendered.median_depth is not None
-        result.append(surface_view(rendered.alpha, rendered.expected_depth, rendered.median_depth, view, settings))
+        rendered = rasterizer.forward(planes, g.count, view, sh_degree=0, depth=True)
+        assert rendered.median_depth is not None
+        result.append(surface_view(rendered.alpha, rendered.median_depth, view, settings))
         report(done / len(views))
     return result
 
 
-def surface_view(
-    alpha: Floats, expected: Floats, median: Floats, view: PinholeView, settings: MeshSettings
-) -> SurfaceView:
-    """Filter one view's depth; all (H, W) float32.
+def surface_view(alpha: Floats, median: Floats, view: PinholeView, settings: MeshSettings) -> SurfaceView:
+    """Filter and smooth one view's depth; `alpha`, `median` (H, W) float32.
 
-    The median says which layer it is; the mean of the same layer is smoother, as it does not jump from the
-    centre of one Gaussian to that of the next.
+    The median, not the blend-weighted mean: the mean lies between the layers that a ray meets, so that
+    every faint floater pulls the surface towards the camera. As the median jumps from the centre of one
+    Gaussian to that of the next, it is smoothed where the steps are small.
     """
-    single = (alpha >= settings.min_alpha) & (median > 0) & (np.abs(expected - median) < LAYERS_APART * median)
-    depth = np.where(single, expected, 0).astype(np.float32)
+    opaque = np.where((alpha >= settings.min_alpha) & (median > 0), median, 0).astype(np.float32)
+    depth = smooth(opaque)
     cosine = viewing_cosine(depth, view)
     return SurfaceView(np.where(cosine >= settings.min_cosine, depth, 0).astype(np.float32), cosine, view)
+
+
+def smooth(depth: Floats) -> Floats:
+    """Bilateral filter of the logarithm, in which equal differences are equal ratios; unknown depth stays unknown."""
+    import cv2
+
+    known = depth > 0
+    if not known.any():
+        return depth
+    far_away = np.float32(50.0)  # so different from any depth that unknown pixels have no weight
+    logarithm = np.where(known, np.log(np.where(known, depth, 1)), far_away).astype(np.float32)
+    filtered = cv2.bilateralFilter(logarithm, 2 * SMOOTH_PX + 1, SMOOTH_RATIO, 0.6 * SMOOTH_PX)
+    return np.where(known, np.exp(np.minimum(filtered, far_away - 10)), 0).astype(np.float32)
 
 
 def viewing_cosine(depth: Floats, view: PinholeView) -> Floats:
@@ -75,24 +91,34 @@ def _cosines(depth, pinhole, out):  # type: ignore[no-untyped-def]
     height, width = depth.shape
     fx, fy, cx, cy = pinhole
     for y in range(height):
-        up, down = max(y - 2, 0), min(y + 2, height - 1)
         for x in range(width):
-            left, right = max(x - 2, 0), min(x + 2, width - 1)
             z = depth[y, x]
-            zl, zr, zu, zd = depth[y, left], depth[y, right], depth[up, x], depth[down, x]
-            if z <= 0 or zl <= 0 or zr <= 0 or zu <= 0 or zd <= 0:
+            if z <= 0:
                 continue
-            ax = (right + 0.5 - cx) / fx * zr - (left + 0.5 - cx) / fx * zl
-            ay = (y + 0.5 - cy) / fy * (zr - zl)
+            left, right = _reach(depth, y, x, 0, -STEP), _reach(depth, y, x, 0, STEP)
+            up, down = _reach(depth, y, x, -STEP, 0), _reach(depth, y, x, STEP, 0)
+            if left == right or up == down:
+                continue
+            zl, zr, zu, zd = depth[y, x + left], depth[y, x + right], depth[y + up, x], depth[y + down, x]
+            rx, ry = (x + 0.5 - cx) / fx, (y + 0.5 - cy) / fy
+            ax = (rx + right / fx) * zr - (rx + left / fx) * zl
+            ay = ry * (zr - zl)
             az = zr - zl
-            bx = (x + 0.5 - cx) / fx * (zd - zu)
-            by = (down + 0.5 - cy) / fy * zd - (up + 0.5 - cy) / fy * zu
+            bx = rx * (zd - zu)
+            by = (ry + down / fy) * zd - (ry + up / fy) * zu
             bz = zd - zu
             nx, ny, nz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
-            rx, ry = (x + 0.5 - cx) / fx, (y + 0.5 - cy) / fy
             length = np.sqrt((nx * nx + ny * ny + nz * nz) * (rx * rx + ry * ry + 1.0))
             if length > 0:
                 out[y, x] = abs(nx * rx + ny * ry + nz) / length
+
+
+@njit(**_SETTINGS)
+def _reach(depth, y, x, dy, dx):  # type: ignore[no-untyped-def]
+    """dy + dx where the pixel that far away is on the same surface, else 0."""
+    if y + dy < 0 or x + dx < 0 or y + dy >= depth.shape[0] or x + dx >= depth.shape[1]:
+        return 0
+    return dy + dx if abs(depth[y + dy, x + dx] - depth[y, x]) < SAME_SURFACE * depth[y, x] else 0
 
 
 def keep_agreed(surfaces: list[SurfaceView], neighbours: list[list[int]], settings: MeshSettings) -> list[SurfaceView]:

@@ -25,6 +25,8 @@ class MeshSettings:
     """Other views that must agree (fewer where there are fewer)."""
     truncation_voxels: float = 4.0
     """Half the width of the distance field's band."""
+    smoothing_rounds: int = 5
+    """Rounds of Taubin smoothing of the surface."""
     max_hole_edges: int = 24
     """Holes with at most this many border edges are filled."""
     threads: int | None = None

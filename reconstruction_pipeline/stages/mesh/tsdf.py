@@ -23,15 +23,18 @@ Floats = npt.NDArray[np.float32]
 
 BLOCK = 8
 VOXELS = BLOCK**3
+LONGEST_BAND = 3.0
+"""Blocks are made at most this many truncations before and behind a surface along the ray."""
 _SETTINGS: dict[str, Any] = {"nogil": True, "fastmath": True, "error_model": "numpy", "cache": True}
 
 
 @dataclass(frozen=True)
 class DepthView:
-    """One depth map to fuse: `depth` (H, W) float32, z, 0 where unknown; `weight` (H, W) float32; its camera."""
+    """One depth map to fuse: `depth` (H, W) float32, z, 0 where unknown; `cosine` (H, W) float32 of the angle between
+    ray and surface normal, > 0 where depth is known; its camera."""
 
     depth: Floats
-    weight: Floats
+    cosine: Floats
     view: PinholeView
 
     def parameters(self) -> npt.NDArray[np.float64]:
@@ -67,7 +70,7 @@ def fuse(
     grid = np.maximum(1, np.ceil((high - low) / (voxel * BLOCK)).astype(int))
     marks = np.zeros(tuple(grid), np.uint8)
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        list(pool.map(lambda v: _mark(v.depth, v.parameters(), low, voxel, truncation, marks), views))
+        list(pool.map(lambda v: _mark(v.depth, v.cosine, v.parameters(), low, voxel, truncation, marks), views))
         places = np.argwhere(marks).astype(np.int32)
         blocks = np.full(marks.shape, -1, np.int32)
         blocks[tuple(places.T)] = np.arange(len(places), dtype=np.int32)
@@ -87,17 +90,16 @@ def fuse(
 
 def _add(field: Tsdf, view: DepthView, first: int, last: int) -> None:
     _integrate(
-        view.depth, view.weight, view.parameters(), field.origin, field.voxel, field.truncation,
+        view.depth, view.cosine, view.parameters(), field.origin, field.voxel, field.truncation,
         field.places[first:last], field.distance[first:last], field.weight[first:last],
     )  # fmt: skip
 
 
 @njit(**_SETTINGS)
-def _mark(depth, camera, origin, voxel, truncation, marks):  # type: ignore[no-untyped-def]
-    """Mark the blocks that the truncation band of any pixel passes."""
+def _mark(depth, cosine, camera, origin, voxel, truncation, marks):  # type: ignore[no-untyped-def]
+    """Mark the blocks that the truncation band of any pixel passes; on slanted surfaces it is longer along the ray."""
     height, width = depth.shape
     size = voxel * BLOCK
-    steps = int(np.ceil(2 * truncation / (0.4 * size)))
     for y in range(height):
         for x in range(width):
             z = depth[y, x]
@@ -105,8 +107,10 @@ def _mark(depth, camera, origin, voxel, truncation, marks):  # type: ignore[no-u
                 continue
             rx = (x + 0.5 - camera[14]) / camera[12]
             ry = (y + 0.5 - camera[15]) / camera[13]
+            reach = min(truncation / max(cosine[y, x], 1e-3), LONGEST_BAND * truncation)
+            steps = int(np.ceil(2 * reach / (0.4 * size)))
             for k in range(steps + 1):
-                t = z + truncation * (2.0 * k / steps - 1.0)
+                t = z + reach * (2.0 * k / steps - 1.0)
                 px, py, pz = rx * t - camera[9], ry * t - camera[10], t - camera[11]
                 i = int(np.floor((camera[0] * px + camera[3] * py + camera[6] * pz - origin[0]) / size))
                 j = int(np.floor((camera[1] * px + camera[4] * py + camera[7] * pz - origin[1]) / size))
@@ -116,8 +120,12 @@ def _mark(depth, camera, origin, voxel, truncation, marks):  # type: ignore[no-u
 
 
 @njit(**_SETTINGS)
-def _integrate(depth, weight, camera, origin, voxel, truncation, places, distance, total):  # type: ignore[no-untyped-def]
-    """Add one view to some blocks: running weighted means of the distance along the optical axis."""
+def _integrate(depth, cosine, camera, origin, voxel, truncation, places, distance, total):  # type: ignore[no-untyped-def]
+    """Add one view to some blocks: running means, weighted by the cosine, of the distance to the surface's tangent.
+
+    That is the distance along the ray times the cosine: unlike the former alone, it makes the band as deep, and
+    the noise as small, on a floor seen from the side as on a wall seen from the front.
+    """
     height, width = depth.shape
     fx, fy, cx, cy = camera[12], camera[13], camera[14], camera[15]
     radius = 0.5 * np.sqrt(3.0) * BLOCK * voxel
@@ -156,10 +164,13 @@ def _integrate(depth, weight, camera, origin, voxel, truncation, places, distanc
                             column, row = int(x + 0.5), int(y + 0.5)
                             surface = depth[row, column]
                             if surface > 0:
-                                signed = _surface_at(depth, x, y, surface, truncation) - w
+                                share = cosine[row, column]
+                                signed = (_surface_at(depth, x, y, surface, truncation) - w) * share
                                 if signed > -truncation:
-                                    share = weight[row, column]
                                     value = min(1.0, signed / truncation)
+                                    # Behind the surface belief falls to nothing, so that the back of one
+                                    # surface does not spoil the front of another.
+                                    share *= min(1.0, 1.25 * (1.0 + value)) if value < 0.0 else 1.0
                                     before = total[b, n]
                                     total[b, n] = before + share
                                     distance[b, n] += (value - distance[b, n]) * share / (before + share)

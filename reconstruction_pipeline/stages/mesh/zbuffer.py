@@ -15,7 +15,7 @@ _SETTINGS: dict[str, Any] = {"nogil": True, "fastmath": True, "error_model": "nu
 
 
 class Rendering(NamedTuple):
-    """`depth` (H, W) float32, z, 0 where nothing is; `attributes` (H, W, A) float32; `face` (H, W) int32, -1 for none."""
+    """`depth` (H, W) float32, z, 0 for nothing; `attributes` (H, W, A) float32; `face` (H, W) int32, -1 for nothing."""
 
     depth: Floats
     attributes: Floats
