@@ -74,16 +74,19 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
 
 def use_dagster_home(settings: Settings) -> None:
-    """Make every Dagster call of this process and its children see the same instance.
+    """Make every Dagster call of this process and its children see the same instance and the same places.
 
-    Sets `DAGSTER_HOME` and the storage variables when unset, and puts the project's `dagster.yaml`
-    into the home unless the user has written one.
+    Writes the settings back as absolute paths, as children may start in another folder, and puts the
+    project's `dagster.yaml` into the home unless the user has written one.
     """
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
     config = settings.dagster_home / "dagster.yaml"
     if not config.exists():
-        config.write_text(instance_config().read_text())
-    os.environ.setdefault("DAGSTER_HOME", str(settings.dagster_home))
-    os.environ.setdefault("RECONSTRUCTION_STORAGE", settings.storage)
-    os.environ.setdefault("RECONSTRUCTION_UPLOADS", str(settings.uploads))
+        partial = config.with_name(f".dagster.yaml.{os.getpid()}")
+        partial.write_text(instance_config().read_text())
+        partial.replace(config)
+    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+    os.environ["RECONSTRUCTION_STORAGE"] = settings.storage
+    os.environ["RECONSTRUCTION_UPLOADS"] = str(settings.uploads)
+    os.environ["RECONSTRUCTION_SCRATCH"] = str(settings.scratch)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")

@@ -1,19 +1,18 @@
 """Runs the job for one video in this process, as a run that the UI knows as one of its own.
 
-Dagster's public in-process API makes runs without an origin, which the UI can show but not re-execute.
-The private imports that mend this are in this module only.
+Dagster's public in-process API makes runs without an origin, which the UI can show but not re-execute, and it
+takes Ctrl-C for a failure worth a retry. The private imports that mend this are in this module only.
 """
 
 from __future__ import annotations
 
-import os
-import socket
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
-from dagster._core.execution.api import execute_run
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.execution.api import execute_run_iterator
 from dagster._core.remote_origin import (
     ManagedGrpcPythonEnvCodeLocationOrigin,
     RemoteJobOrigin,
@@ -21,21 +20,24 @@ from dagster._core.remote_origin import (
 )
 from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._utils.error import SerializableErrorInfo
+from dagster._utils.interrupts import check_captured_interrupt, pop_captured_interrupt
 
+from reconstruction_pipeline.artifacts.progress import NullProgress, Progress
 from reconstruction_pipeline.orchestration.executors import IN_PROCESS_CONFIG
 from reconstruction_pipeline.orchestration.names import JOB, VIDEOS
+from reconstruction_pipeline.orchestration.pool_places import (
+    PROCESS_TAG,
+    release_places_of_dead_runs,
+    this_process,
+    wait_for_place,
+)
 
+# The code location of `workspace.yaml`. Named and not imported, as Dagster does: definitions import us.
 LOCATION = "reconstruction_pipeline"
 MODULE = "reconstruction_pipeline.definitions"
-PROCESS_TAG = "reconstruction/process"
 QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
-
-
-def load_job() -> dg.JobDefinition:
-    """The job, for `reconstructable`."""
-    from reconstruction_pipeline.definitions import defs
-
-    return defs.get_repository_def().get_job(JOB)
+INTERRUPTS = ("KeyboardInterrupt", "DagsterExecutionInterruptedError")
 
 
 @dataclass(frozen=True)
@@ -46,64 +48,90 @@ class LocalRun:
     success: bool
 
 
-def run_job(instance: dg.DagsterInstance, key: str, pipeline: Mapping[str, Any]) -> LocalRun:
+def run_job(
+    instance: dg.DagsterInstance, key: str, pipeline: Mapping[str, Any], progress: Progress | None = None
+) -> LocalRun:
     """Execute `reconstruct_video` for a partition; `pipeline` configures the resource of that name.
 
-    Adds the partition if needed. A `KeyboardInterrupt` ends the run as canceled and is raised again.
+    Adds the partition if needed. Ctrl-C ends the run as canceled and raises `KeyboardInterrupt`.
+    `progress` hears of waiting for other runs; the stages find theirs by `progress.in_foreground`.
     """
-    release_slots_of_dead_runs(instance)
+    release_places_of_dead_runs(instance)
     instance.add_dynamic_partitions(VIDEOS, [key])
-    job = dg.reconstructable(load_job)
-    run_config = {
-        "resources": {"pipeline": {"config": dict(pipeline)}},
-        "execution": IN_PROCESS_CONFIG,
-        "loggers": QUIET,
-    }
+    job = ReconstructableRepository.for_module(MODULE, "defs").get_reconstructable_job(JOB)
     run = instance.create_run_for_job(
         job_def=job.get_definition(),
-        run_config=run_config,
-        tags={PARTITION_NAME_TAG: key, PROCESS_TAG: _this_process()},
+        run_config={
+            "resources": {"pipeline": {"config": dict(pipeline)}},
+            "execution": IN_PROCESS_CONFIG,
+            "loggers": QUIET,
+        },
+        tags={PARTITION_NAME_TAG: key, PROCESS_TAG: this_process()},
         remote_job_origin=_origin(),
         job_code_origin=job.get_python_origin(),
     )
+    events = cast(Generator[dg.DagsterEvent, None, None], execute_run_iterator(job, run, instance))
     try:
-        result = execute_run(job, run, instance, raise_on_error=False)
-    except BaseException:
-        stopped = instance.get_run_by_id(run.run_id)
-        if stopped and not stopped.is_finished:
-            instance.report_run_canceled(stopped, message="Interrupted on the command line.")
-        raise
+        interrupted = _follow(events, instance, run, progress or NullProgress())
     finally:
+        events.close()
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-    return LocalRun(run.run_id, result.success)
+        ended = instance.get_run_by_id(run.run_id)
+        if ended and not ended.is_finished:
+            instance.report_run_canceled(ended, message="Interrupted on the command line.")
+    if interrupted:
+        raise KeyboardInterrupt
+    return LocalRun(run.run_id, bool(ended and ended.is_success))
 
 
-def release_slots_of_dead_runs(instance: dg.DagsterInstance) -> None:
-    """End runs whose process on this machine is gone (killed), and give back their places in the pools."""
-    unfinished = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
-    for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
-        host, _, pid = run.tags.get(PROCESS_TAG, "").rpartition(":")
-        if host == socket.gethostname() and not _alive(int(pid)):
-            instance.report_run_failed(run, message="Its process was killed.")
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+def _follow(
+    events: Generator[dg.DagsterEvent, None, None], instance: dg.DagsterInstance, run: dg.DagsterRun, progress: Progress
+) -> bool:
+    """Drive the run to its end; whether it was interrupted.
+
+    Dagster lets an interrupt through only inside a step, and its retry policy then makes it an attempt to be
+    repeated. Thrown in from here between two events, it ends the run as canceled.
+    """
+    for event in events:
+        if pool := _pool_waited_for(event):
+            wait_for_place(
+                instance,
+                pool,
+                run.run_id,
+                check_captured_interrupt,
+                lambda note: progress.report("waiting", 0, 0, note),
+            )
+        if _shows_interrupt(event) or pop_captured_interrupt():
+            instance.report_run_canceling(run, message="Ctrl-C on the command line.")
+            try:
+                events.throw(KeyboardInterrupt())
+                for _ in events:
+                    pass
+            except StopIteration:
+                pass
+            return True
+    return False
 
 
-def _this_process() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
+def _pool_waited_for(event: dg.DagsterEvent) -> str:
+    """The pool whose places are all taken, if that is what the event says."""
+    data = event.event_specific_data
+    found = data.metadata.get("pool") if event.is_engine_event and hasattr(data, "metadata") else None
+    return str(found.value) if found else ""
 
 
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _shows_interrupt(event: dg.DagsterEvent) -> bool:
+    """Whether the event is of a step that Ctrl-C ended, or would have repeated."""
+    error: SerializableErrorInfo | None = getattr(event.event_specific_data, "error", None)
+    while error:
+        if error.cls_name in INTERRUPTS:
+            return True
+        error = error.cause
+    return False
 
 
 def _origin() -> RemoteJobOrigin:
-    """Where the UI finds this job: the code location of `workspace.yaml`."""
+    """Where the UI finds this job."""
     target = LoadableTargetOrigin(module_name=MODULE, executable_path=None)
     location = ManagedGrpcPythonEnvCodeLocationOrigin(target, LOCATION)
     return RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), JOB)

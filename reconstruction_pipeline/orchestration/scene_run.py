@@ -67,7 +67,7 @@ def reconstruct_scene(request: SceneRequest, progress: Progress, say: Callable[[
         "accept_failed_gates": request.accept_failed_gates,
     }
     with in_foreground(progress), dg.DagsterInstance.get() as instance:
-        run = run_job(instance, key, choices)
+        run = run_job(instance, key, choices, progress)
     if not run.success and _stopping_error(store, key, run.run_id) is None:
         raise StageFailed(f"{key}: run {run.run_id} failed; see it with 'reconstruct ui' or run again with --debug.")
     return outcome_of(store, key, run.run_id)

@@ -2,69 +2,52 @@
 
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
 
 import dagster as dg
 
 from reconstruction_pipeline.artifacts.errors import ReconstructionError
-from reconstruction_pipeline.artifacts.keys import video_key
 from reconstruction_pipeline.orchestration.catalog import Entry
 from reconstruction_pipeline.orchestration.ingesting import open_catalog
 from reconstruction_pipeline.orchestration.jobs import reconstruct_video
-from reconstruction_pipeline.orchestration.names import videos
+from reconstruction_pipeline.orchestration.names import VIDEOS, videos
+from reconstruction_pipeline.orchestration.uploads import Upload, find_uploads, key_for
 from reconstruction_pipeline.settings import load_settings
 
-VIDEO_SUFFIXES = {".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm", ".mts", ".m2ts", ".3gp", ".zip"}
 QUIET_SECONDS = 10.0
 MAX_RUNS_PER_TICK = 25
+# Reading large files for their hash takes time, and Dagster gives a tick only so much.
+MAX_SECONDS_PER_TICK = 20.0
 
 
-@dataclass(frozen=True)
-class Upload:
-    """A file of the upload folder: its path relative to it, size in bytes and modification time in ns."""
+@dataclass
+class Memory:
+    """The cursor: by file name, its fingerprint with the time it was first seen, and the one last dealt with."""
 
-    name: str
-    size: int
-    modified_ns: int
+    seen: dict[str, tuple[str, float]] = field(default_factory=dict)
+    started: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def fingerprint(self) -> str:
-        """Changes whenever the content may have changed; cheap, as hashing is the asset's work."""
-        return f"{self.size}-{self.modified_ns}"
+    @classmethod
+    def of(cls, cursor: str | None, uploads: list[Upload], now: float) -> tuple["Memory", list[Upload]]:
+        """The memory after looking at `uploads` (deleted files are forgotten), and those of them that are due.
 
+        A file is due once it was the same for `QUIET_SECONDS` over two ticks, and was not dealt with as it is.
+        """
+        before = cls(**json.loads(cursor)) if cursor else cls()
+        after, due = cls(), []
+        for upload in uploads:
+            fingerprint, since = before.seen.get(upload.name, ("", now))
+            same = fingerprint == upload.fingerprint
+            after.seen[upload.name] = (upload.fingerprint, since if same else now)
+            if upload.name in before.started:
+                after.started[upload.name] = before.started[upload.name]
+            if same and now - since >= QUIET_SECONDS and before.started.get(upload.name) != upload.fingerprint:
+                due.append(upload)
+        return after, due
 
-def find_uploads(folder: Path) -> list[Upload]:
-    """Videos and archives below the folder, in name order; hidden and partial files are not seen."""
-    found = []
-    for path in sorted(folder.rglob("*")) if folder.is_dir() else []:
-        relative = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in relative.parts)
-        if hidden or path.suffix.lower() not in VIDEO_SUFFIXES or not path.is_file():
-            continue
-        stat = path.stat()
-        found.append(Upload(relative.as_posix(), stat.st_size, stat.st_mtime_ns))
-    return found
-
-
-def settled(upload: Upload, seen: Mapping[str, str], now: float) -> bool:
-    """Whether the file has stopped growing: unchanged since the last tick, and quiet for a while."""
-    return seen.get(upload.name) == upload.fingerprint and now - upload.modified_ns / 1e9 >= QUIET_SECONDS
-
-
-def keys_for(uploads: list[Upload]) -> dict[str, str]:
-    """A distinct partition key for every upload, from its relative path alone."""
-    import hashlib
-
-    wanted: dict[str, list[str]] = {}
-    for upload in uploads:
-        wanted.setdefault(video_key(upload.name), []).append(upload.name)
-    return {
-        name: key if len(names) == 1 else f"{key}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-        for key, names in wanted.items()
-        for name in names
-    }
+    def dumps(self) -> str:
+        """As the sensor's cursor."""
+        return json.dumps(asdict(self))
 
 
 @dg.sensor(
@@ -76,36 +59,40 @@ def keys_for(uploads: list[Upload]) -> dict[str, str]:
 def video_uploads(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """One tick: add partitions and request runs for captures that are complete and readable.
 
-    The cursor holds what was seen (`seen`) and what was started (`started`), both as fingerprints by name.
     An unreadable file is refused with its sentence, once for every version of it, and makes no partition.
+    Content that a video already has is not run again, whatever its file's date says.
     """
-    from reconstruction_pipeline.stages.ingest import probe
-
-    folder = load_settings().uploads
-    state = json.loads(context.cursor) if context.cursor else {"seen": {}, "started": {}}
+    began, folder = time.monotonic(), load_settings().uploads
     uploads = find_uploads(folder)
-    keys = keys_for(uploads)
-    catalog = open_catalog()
-    started: dict[str, str] = {u.name: state["started"][u.name] for u in uploads if u.name in state["started"]}
+    memory, due = Memory.of(context.cursor, uploads, time.time())
     requests: list[dg.RunRequest] = []
-    for upload in uploads:
-        due = settled(upload, state["seen"], time.time()) and started.get(upload.name) != upload.fingerprint
-        if not due or len(requests) >= MAX_RUNS_PER_TICK:
-            continue
-        started[upload.name] = upload.fingerprint
-        path, key = folder / upload.name, keys[upload.name]
+    for upload in due:
+        if len(requests) >= MAX_RUNS_PER_TICK or time.monotonic() - began > MAX_SECONDS_PER_TICK:
+            break  # what is left is due at the next tick
+        memory.started[upload.name] = upload.fingerprint
         try:
-            probe(path)
+            if request := _request(context, upload):
+                requests.append(request)
         except ReconstructionError as error:
             context.log.warning(f"{upload.name} refused: {error}")
-            continue
-        catalog.register(Entry(key, str(path), via="uploads"))
-        requests.append(dg.RunRequest(partition_key=key, run_key=f"{key}:{upload.fingerprint}"))
-    cursor = json.dumps({"seen": {u.name: u.fingerprint for u in uploads}, "started": started})
     if not requests:
-        context.update_cursor(cursor)
+        context.update_cursor(memory.dumps())
         return dg.SkipReason(f"No new complete capture among {len(uploads)} in {folder}.")
-    added = [str(request.partition_key) for request in requests]
-    return dg.SensorResult(
-        run_requests=requests, dynamic_partitions_requests=[videos.build_add_request(added)], cursor=cursor
-    )
+    added = videos.build_add_request([str(request.partition_key) for request in requests])
+    return dg.SensorResult(run_requests=requests, dynamic_partitions_requests=[added], cursor=memory.dumps())
+
+
+def _request(context: dg.SensorEvaluationContext, upload: Upload) -> dg.RunRequest | None:
+    """Register a capture and ask for its run; None when its content was registered and run before."""
+    from reconstruction_pipeline.stages.ingest import content_sha256, probe
+
+    probe(upload.path)
+    sha256 = content_sha256(upload.path)
+    catalog = open_catalog()
+    key = key_for(upload, sha256, catalog)
+    known = catalog.get(key)
+    if known and known.sha256 == sha256 and context.instance.has_dynamic_partition(VIDEOS, key):
+        context.log.info(f"{upload.name} has the content that '{key}' already has; not run again.")
+        return None
+    catalog.register(Entry(key, str(upload.path), sha256, via="uploads"))
+    return dg.RunRequest(partition_key=key, run_key=f"{key}:{upload.fingerprint}")

@@ -6,6 +6,7 @@ is deep in native code, and cannot take Dagster's process down with it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -102,20 +103,20 @@ def _forward_progress(read_end: int, report: Callable[[str, float, float, str], 
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
-    """Make sure that neither the child nor anything it started outlives us."""
-    if child.poll() is None:
-        child.send_signal(signal.SIGTERM)
-        try:
-            child.wait(GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            pass
+    """Make sure that neither the child nor anything it started outlives us, a second Ctrl-C included."""
     try:
-        os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
+        if child.poll() is None:
+            child.send_signal(signal.SIGTERM)
+            child.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
         pass
-    child.wait()
-    if child.stdin:
-        child.stdin.close()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        if child.stdin:
+            with contextlib.suppress(OSError):
+                child.stdin.close()
 
 
 def unexpected(error: BaseException, trace: str) -> StageFailed:

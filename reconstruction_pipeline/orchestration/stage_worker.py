@@ -22,7 +22,7 @@ REPORT_SECONDS = 0.1
 
 
 class PipeProgress:
-    """Writes reports as JSON lines, at most ten a second; raises `Cancelled` after SIGTERM."""
+    """Writes reports as JSON lines, at most ten a second; raises `Cancelled` after SIGTERM or when nobody listens."""
 
     def __init__(self, descriptor: int) -> None:
         self._pipe = os.fdopen(descriptor, "w", buffering=1)
@@ -38,7 +38,10 @@ class PipeProgress:
         last_stage, last_time = self._last
         if stage != last_stage or done >= total or now - last_time >= REPORT_SECONDS:
             self._last = (stage, now)
-            self._pipe.write(json.dumps([stage, float(done), float(total), note]) + "\n")
+            try:
+                self._pipe.write(json.dumps([stage, float(done), float(total), note]) + "\n")
+            except BrokenPipeError as error:  # the parent hangs up a moment before it sends SIGTERM
+                raise Cancelled(f"{stage}: interrupted") from error
 
 
 def peak_rss_mb() -> float:
