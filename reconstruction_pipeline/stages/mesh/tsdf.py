@@ -71,7 +71,7 @@ def fuse(
     marks = np.zeros(tuple(grid), np.uint8)
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
         list(pool.map(lambda v: _mark(v.depth, v.cosine, v.parameters(), low, voxel, truncation, marks), views))
-        places = np.argwhere(marks).astype(np.int32)
+        places = np.ascontiguousarray(np.argwhere(marks), np.int32)
         blocks = np.full(marks.shape, -1, np.int32)
         blocks[tuple(places.T)] = np.arange(len(places), dtype=np.int32)
         field = Tsdf(

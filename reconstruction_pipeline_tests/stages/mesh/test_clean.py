@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import numpy as np
+import trimesh
+
+from reconstruction_pipeline.stages.mesh import clean
+from reconstruction_pipeline_tests.stages.mesh.shapes import volume
+
+
+def _ball(subdivisions: int = 3, radius: float = 1.0, center: tuple[float, float, float] = (0, 0, 0)):
+    ball = trimesh.creation.icosphere(subdivisions, radius)
+    return np.array(ball.vertices) + center, np.array(ball.faces, np.int32)
+
+
+def test_small_components_go() -> None:
+    vertices, faces = _ball()
+    speck, speck_faces = _ball(0, 0.1, (3, 0, 0))
+    both = np.vstack([vertices, speck]), np.vstack([faces, speck_faces + len(vertices)])
+    _, sizes = clean.component_of_faces(both[1], len(both[0]))
+    assert sorted(sizes) == [20, 1280]
+    kept, kept_faces = clean.drop_small_components(*both)
+    assert len(kept_faces) == 1280 and kept[:, 0].max() < 2
+
+
+def test_a_lone_small_mesh_stays() -> None:
+    vertices, faces = _ball(0)
+    assert len(clean.drop_small_components(vertices, faces)[1]) == 20
+
+
+def test_degenerate_and_double_faces_and_unused_vertices_go() -> None:
+    vertices = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [2, 0, 0], [9, 9, 9]], float)
+    faces = np.array([[0, 1, 2], [1, 2, 0], [0, 1, 3], [0, 0, 2]], np.int32)
+    kept, kept_faces = clean.compact(vertices, faces)
+    assert kept_faces.tolist() == [[0, 1, 2]] and len(kept) == 3
+
+
+def test_a_hole_is_closed_the_right_way_round() -> None:
+    vertices, faces = _ball()
+    rim = np.argmax(vertices[:, 1])
+    holed = faces[~np.any(faces == rim, axis=1)]
+    (loop,) = clean.border_loops(holed)
+    assert 5 <= len(loop) <= 6
+    closed, closed_faces = clean.fill_small_holes(vertices, holed, 24)
+    assert clean.border_loops(closed_faces) == []
+    assert volume(closed, closed_faces) > 0.99 * volume(vertices, faces)
+    assert trimesh.Trimesh(closed, closed_faces, process=False).is_winding_consistent
+
+
+def test_large_openings_stay_open() -> None:
+    vertices, faces = _ball()
+    half = faces[np.all(vertices[faces][:, :, 1] > -0.1, axis=1)]
+    assert len(clean.fill_small_holes(vertices, half, 24)[1]) == len(half)
+
+
+def test_decimation_keeps_the_shape_far_from_the_origin() -> None:
+    vertices, faces = _ball(5, center=(100.0, -50.0, 7.0))
+    fewer, fewer_faces = clean.decimate(vertices, faces, 2000)
+    assert 1000 < len(fewer_faces) <= 2010
+    off = np.abs(np.linalg.norm(fewer - [100, -50, 7], axis=1) - 1)
+    assert off.max() < 0.02
+    assert clean.decimate(vertices, faces, 10**6)[1] is faces
+
+
+def test_smoothing_evens_out_and_keeps_the_size() -> None:
+    vertices, faces = _ball(4)
+    rough = vertices * np.random.default_rng(0).normal(1, 0.01, (len(vertices), 1))
+    smoothed = clean.smooth(rough, faces, 10)
+    radii = np.linalg.norm(smoothed, axis=1)
+    assert radii.std() < 0.005 and abs(radii.mean() - 1) < 0.01
+
+
+def test_normals_point_outwards() -> None:
+    vertices, faces = _ball()
+    np.testing.assert_allclose(clean.vertex_normals(vertices, faces), vertices, atol=0.02)
