@@ -59,6 +59,11 @@ class Catalog:
         """Remove an entry if there is one."""
         (self.folder / f"{require_safe_key(key)}.json").unlink(missing_ok=True)
 
+    def holding(self, sha256: str) -> Entry | None:
+        """The entry with this content, under whatever name; the first in name order."""
+        entries = (self.get(path.stem) for path in sorted(self.folder.glob("*.json"), key=str))
+        return next((entry for entry in entries if entry and entry.sha256 == sha256), None)
+
     def name_for(self, wanted: str, sha256: str) -> str:
         """`wanted`, or with a `-<hash8>` suffix when other content already has that name."""
         taken = self.get(wanted)

@@ -13,7 +13,7 @@ from reconstruction_pipeline.artifacts.errors import InputRejected, MissingRequi
 from reconstruction_pipeline.artifacts.keys import require_safe_key, video_key
 from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.artifacts.store import ArtifactStore
-from reconstruction_pipeline.orchestration.catalog import Entry
+from reconstruction_pipeline.orchestration.catalog import Catalog, Entry
 from reconstruction_pipeline.orchestration.ingesting import open_catalog
 from reconstruction_pipeline.orchestration.io_manager import open_store
 from reconstruction_pipeline.orchestration.local_run import run_job
@@ -53,8 +53,7 @@ def reconstruct_scene(request: SceneRequest, progress: Progress, say: Callable[[
     probe(request.path)
     sha256 = content_sha256(request.path)
     catalog = open_catalog()
-    wanted = require_safe_key(request.name) if request.name else video_key(request.path.resolve().name)
-    key = catalog.name_for(wanted, sha256)
+    key = _key_of(request, sha256, catalog)
     store = open_store()
     if not request.again and _is_done(store, key, sha256, request.preset):
         say(f"{key}: the same content was already reconstructed with preset {request.preset}; --again runs it anew.")
@@ -90,6 +89,14 @@ def outcome_of(store: ArtifactStore, key: str, run_id: str = "") -> SceneOutcome
         warnings=tuple(str(item) for item in numbers.get("warnings", ())),
         error=_stopping_error(store, key, run_id) if run_id else None,
     )
+
+
+def _key_of(request: SceneRequest, sha256: str, catalog: Catalog) -> str:
+    """The name asked for; else the one that this content has already; else the file's."""
+    if request.name:
+        return catalog.name_for(require_safe_key(request.name), sha256)
+    known = catalog.holding(sha256)
+    return known.key if known else catalog.name_for(video_key(request.path.resolve().name), sha256)
 
 
 def _is_done(store: ArtifactStore, key: str, sha256: str, preset: str) -> bool:

@@ -90,9 +90,10 @@ def _request(context: dg.SensorEvaluationContext, upload: Upload) -> dg.RunReque
     sha256 = content_sha256(upload.path)
     catalog = open_catalog()
     key = key_for(upload, sha256, catalog)
-    known = catalog.get(key)
-    if known and known.sha256 == sha256 and context.instance.has_dynamic_partition(VIDEOS, key):
-        context.log.info(f"{upload.name} has the content that '{key}' already has; not run again.")
+    # A new file may be a copy of any video; a changed one is a new version of its own.
+    known = catalog.get(key) or catalog.holding(sha256)
+    if known and known.sha256 == sha256 and context.instance.has_dynamic_partition(VIDEOS, known.key):
+        context.log.info(f"{upload.name} has the content that '{known.key}' already has; not run again.")
         return None
     catalog.register(Entry(key, str(upload.path), sha256, via="uploads"))
     return dg.RunRequest(partition_key=key, run_key=f"{key}:{upload.fingerprint}")
