@@ -19,13 +19,13 @@ from reconstruction_pipeline.artifacts.errors import InvalidArtifact
 from reconstruction_pipeline.kernels import layout
 from reconstruction_pipeline.stages.splats.exposure import Exposure
 from reconstruction_pipeline.stages.splats.settings import TrainSettings
-from reconstruction_pipeline.stages.splats.state import CurveRow, TrainState
+from reconstruction_pipeline.stages.splats.state import TALLIES, CurveRow, TrainState
 
 SCHEMA = 1
 NAME = "checkpoint.npz"
 _SCALARS = (
     "count", "step", "elapsed", "position", "level",
-    "scored", "contribution_views", "initial_psnr", "pace", "loss_sum", "loss_steps",
+    "epochs", "contribution_views", "initial_psnr", "pace", "loss_sum", "loss_steps",
 )  # fmt: skip
 _FREE_TO_CHANGE = ("device", "threads", "checkpoint_seconds")
 """Settings that may differ between a run and its continuation."""
@@ -60,8 +60,7 @@ def save(folder: Path, state: TrainState, cap: int, identity: dict[str, Any]) ->
                 planes=state.planes[:, :n],
                 m=state.m[:, :n],
                 v=state.v[:, :n],
-                contribution=state.contribution[:n],
-                score=state.score[:, :n],
+                tallies=state.tallies[:, :n],
                 order=state.order,
                 exposure=state.exposure.log_gains,
             )
@@ -105,17 +104,14 @@ def load(folder: Path, identity: dict[str, Any]) -> tuple[TrainState, int] | Non
     planes[:, :count] = arrays["planes"]
     m, v = layout.aligned_zeros(planes.shape), layout.aligned_zeros(planes.shape)
     m[:, :count], v[:, :count] = arrays["m"], arrays["v"]
-    contribution = np.zeros(planes.shape[1], np.float32)
-    contribution[:count] = arrays["contribution"]
-    score = np.zeros((2, planes.shape[1]), np.float32)
-    score[:, :count] = arrays["score"]
+    tallies = np.zeros((TALLIES, planes.shape[1]), np.float32)
+    tallies[:, :count] = arrays["tallies"]
     table = Exposure(arrays["exposure"], meta["exposure_active"])
     state = TrainState(
         planes=planes,
         m=m,
         v=v,
-        contribution=contribution,
-        score=score,
+        tallies=tallies,
         exposure=table,
         rng=rng,
         order=arrays["order"],

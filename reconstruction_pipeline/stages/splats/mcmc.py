@@ -52,7 +52,7 @@ def opacities(planes: Planes, count: int) -> npt.NDArray[np.float64]:
 def _place_copies(
     planes: Planes,
     moments: tuple[Planes, Planes],
-    score: Planes,
+    tallies: Planes,
     sources: npt.NDArray[np.integer],
     slots: npt.NDArray[np.integer],
     opacity: npt.NDArray[np.float64],
@@ -65,7 +65,7 @@ def _place_copies(
     planes[layout.OPACITY, unique] = np.log(new / (1.0 - new)).astype(np.float32)
     planes[layout.LOG_SCALE : layout.LOG_SCALE + 3, unique] += np.log(shrink).astype(np.float32)
     planes[:, slots] = planes[:, sources]
-    score[:, slots] = score[:, sources]
+    tallies[:, slots] = tallies[:, sources]
     for moment in moments:
         # The moments belonged to Gaussians that are no more: a copy must not go on in their direction.
         moment[:, unique] = 0.0
@@ -75,7 +75,7 @@ def _place_copies(
 def relocate(
     planes: Planes,
     moments: tuple[Planes, Planes],
-    score: Planes,
+    tallies: Planes,
     count: int,
     rng: np.random.Generator,
     min_opacity: float,
@@ -84,7 +84,7 @@ def relocate(
 ) -> int:
     """Move every dead Gaussian (and every `useless` (count,) one) onto a live one; returns how many were moved.
 
-    Live ones are drawn by opacity, times `weight` (count,) if given. `score` (k, capacity) is copied along.
+    Live ones are drawn by opacity, times `weight` (count,) if given. `tallies` (k, capacity) are copied along.
     """
     opacity = opacities(planes, count)
     is_dead = ~(opacity > min_opacity)
@@ -96,14 +96,14 @@ def relocate(
     if not dead.size or not total > 0.0:
         return 0
     sources = rng.choice(count, dead.size, p=chance / total)
-    _place_copies(planes, moments, score, sources, dead, opacity, min_opacity)
+    _place_copies(planes, moments, tallies, sources, dead, opacity, min_opacity)
     return int(dead.size)
 
 
 def grow(
     planes: Planes,
     moments: tuple[Planes, Planes],
-    score: Planes,
+    tallies: Planes,
     count: int,
     target: int,
     rng: np.random.Generator,
@@ -124,5 +124,5 @@ def grow(
     if not total > 0.0:
         return count
     sources = rng.choice(count, added, p=chance / total)
-    _place_copies(planes, moments, score, sources, np.arange(count, target), opacity, min_opacity)
+    _place_copies(planes, moments, tallies, sources, np.arange(count, target), opacity, min_opacity)
     return target

@@ -22,12 +22,13 @@ from reconstruction_pipeline.stages.splats import exposure as exposures
 from reconstruction_pipeline.stages.splats import mcmc, schedule
 from reconstruction_pipeline.stages.splats.evaluate import NEAR
 from reconstruction_pipeline.stages.splats.settings import TrainSettings
-from reconstruction_pipeline.stages.splats.state import CurveRow, TrainState
+from reconstruction_pipeline.stages.splats.state import CONTRIBUTION, LAST_EPOCH, THIS_EPOCH, CurveRow, TrainState
 from reconstruction_pipeline.stages.splats.views import LoadedView, area_resize
 
 CURVE_ROWS = 200
-CONTRIBUTION_START = 0.93
-"""From here on renders also sum up what each Gaussian contributes, for the final pruning."""
+CONTRIBUTION_SHARE = 0.07
+"""The last renders also sum up what each Gaussian contributes, for the final pruning: this share of
+them, or what an epoch takes if that is more."""
 REPORT_SECONDS = 0.5
 
 
@@ -55,26 +56,27 @@ def next_view(state: TrainState, views: int) -> int:
     """Index of the next view: every epoch visits all views once, in a new random order."""
     if state.position >= len(state.order):
         if len(state.order):
-            state.score[0] = state.score[1]
-            state.score[1] = 0.0
-            state.scored += 1
+            state.tallies[LAST_EPOCH] = state.tallies[THIS_EPOCH]
+            state.tallies[THIS_EPOCH] = 0.0
+            state.epochs += 1
         state.order = state.rng.permutation(views)
         state.position = 0
     state.position += 1
     return int(state.order[state.position - 1])
 
 
-def gradient_step(state: TrainState, scratch: Scratch, settings: TrainSettings, progress: float) -> float:
-    """One view: forward, loss, backward, Adam, noise. Returns the loss."""
+def gradient_step(
+    state: TrainState, scratch: Scratch, settings: TrainSettings, progress: float, collect: bool = False
+) -> float:
+    """One view: forward, loss, backward, Adam, noise; `collect` adds to the contributions. Returns the loss."""
     index = next_view(state, len(scratch.targets))
     target = scratch.targets[index]
-    collect = progress >= CONTRIBUTION_START
     rendered = scratch.rasterizer.forward(
         state.planes, state.count, target.camera,
         sh_degree=schedule.sh_degree(progress, settings), near=NEAR, contribution=collect,
     )  # fmt: skip
     if rendered.contribution is not None:
-        state.contribution[: state.count] += rendered.contribution
+        state.tallies[CONTRIBUTION, : state.count] += rendered.contribution
         state.contribution_views += 1
     image, table = rendered.image, state.exposure
     if table.active:
@@ -88,7 +90,7 @@ def gradient_step(state: TrainState, scratch: Scratch, settings: TrainSettings, 
     if table.active:
         scale_channels(gradient, table.gain(index), out=gradient)
     scratch.rasterizer.backward(gradient, scratch.grads)
-    add_colour_gradient(scratch.grads, state.count, state.score[1])
+    add_colour_gradient(scratch.grads, state.count, state.tallies[THIS_EPOCH])
     regularise(state.planes, scratch.grads, state.count, settings.opacity_reg, settings.scale_reg)
     adam_step(
         state.planes, scratch.grads, state.m, state.v, state.count,
@@ -109,8 +111,8 @@ def preference(
     Both from the size of the colour gradients summed over the last whole epoch. Error-driven growth is
     an idea of "Revising Densification in Gaussian Splatting" (Rota Bulo et al., ECCV 2024).
     """
-    score = state.score[0, : state.count]
-    mean = float(score.mean()) if state.scored else 0.0
+    score = state.tallies[LAST_EPOCH, : state.count]
+    mean = float(score.mean()) if state.epochs else 0.0
     if not mean > 0.0:
         return None, None
     weight = (score / np.float32(mean)) ** np.float32(settings.by_error)
@@ -127,13 +129,13 @@ def refine(state: TrainState, plan: schedule.Plan, settings: TrainSettings, prog
         return
     weight, useless = preference(state, settings)
     mcmc.relocate(
-        state.planes, state.moments, state.score, state.count, state.rng, settings.min_opacity, weight, useless
+        state.planes, state.moments, state.tallies, state.count, state.rng, settings.min_opacity, weight, useless
     )
     weight, _ = preference(state, settings)
     factor = plan.levels[plan.level_index(progress)].factor
     target = schedule.target_count(progress, plan.cap, plan.initial_count, factor, settings)
     state.count = mcmc.grow(
-        state.planes, state.moments, state.score, state.count, target, state.rng, settings.min_opacity, weight
+        state.planes, state.moments, state.tallies, state.count, target, state.rng, settings.min_opacity, weight
     )
 
 
@@ -155,6 +157,7 @@ def optimise(
     started = time.perf_counter() - state.elapsed
     last_report = last_checkpoint = time.perf_counter()
     done = plan.progress(state.step, state.elapsed)
+    collect_from = 1.0 - min(0.5, max(CONTRIBUTION_SHARE, 1.3 * len(views) / plan.steps))
     while done < 1.0:
         index = plan.level_index(done)
         level = plan.levels[index]
@@ -164,7 +167,7 @@ def optimise(
                 exposures.decide(state.exposure, settings)
             scratch.targets = shrink(views, level.factor)
             state.level = index
-        state.loss_sum += gradient_step(state, scratch, settings, done)
+        state.loss_sum += gradient_step(state, scratch, settings, done, done >= collect_from)
         state.loss_steps += 1
         if state.step % settings.refine_every == 0:
             refine(state, plan, settings, done)

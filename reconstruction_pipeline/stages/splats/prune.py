@@ -1,7 +1,7 @@
 """The final pruning: Gaussians that no training view sees anything of.
 
 A Gaussian's contribution is its blend weight (alpha times transmittance) summed over all pixels of
-the renders of the run's last part. Those that together hold less than a thousandth of it are
+the renders of the run's last part. Those that together hold only a few thousandths of it are
 removed: fewer splats to store and to draw, for a change below what PSNR can show.
 """
 

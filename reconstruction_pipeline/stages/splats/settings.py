@@ -78,7 +78,7 @@ class TrainSettings:
     scale_reg: float = 0.0
 
     exposure: Literal["off", "on", "auto"] = "off"
-    prune_loss: float = 1e-3
+    prune_loss: float = 2e-3
     """Share of the total blend weight that the final pruning may remove."""
     checkpoint_seconds: float = 30.0
 

@@ -11,6 +11,10 @@ from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
 from reconstruction_pipeline.kernels import layout
 from reconstruction_pipeline.stages.splats.exposure import Exposure
 
+LAST_EPOCH, THIS_EPOCH, CONTRIBUTION = 0, 1, 2
+TALLIES = 3
+"""Rows of `TrainState.tallies`."""
+
 Planes = npt.NDArray[np.float32]
 
 
@@ -30,9 +34,9 @@ class TrainState:
     """Gaussians 0..count of `planes` (59, capacity) with their Adam moments, in the normalised frame.
 
     `elapsed` is the time used so far, in seconds; `order` is the present epoch's order of the views
-    and `position` the place in it; `contribution` (capacity,) sums blend weights over
-    `contribution_views` renders of the run's last part, for the final pruning; `score` (2, capacity) sums
-    the size of colour gradients over the last whole epoch and over the present one, `scored` epochs so far.
+    and `position` the place in it. `tallies` (3, capacity) are sums a Gaussian: the size of its colour
+    gradients over the last whole epoch and over the present one (`epochs` were completed), and its
+    blend weight over `contribution_views` renders of the run's last part, for the final pruning.
     """
 
     planes: Planes
@@ -42,8 +46,7 @@ class TrainState:
     exposure: Exposure
     rng: np.random.Generator
     order: npt.NDArray[np.int64]
-    contribution: npt.NDArray[np.float32]
-    score: npt.NDArray[np.float32]
+    tallies: Planes
     step: int = 0
     elapsed: float = 0.0
     position: int = 0
@@ -51,7 +54,7 @@ class TrainState:
     contribution_views: int = 0
     initial_psnr: float | None = None
     pace: float = 1.0
-    scored: int = 0
+    epochs: int = 0
     loss_sum: float = 0.0
     loss_steps: int = 0
     curve: list[CurveRow] = field(default_factory=list)
@@ -79,8 +82,7 @@ def new_state(gaussians: Gaussians, cap: int, views: int, exposure: bool, seed: 
         exposure=Exposure.neutral(views, exposure),
         rng=np.random.default_rng(seed),
         order=np.empty(0, np.int64),
-        contribution=np.zeros(planes.shape[1], np.float32),
-        score=np.zeros((2, planes.shape[1]), np.float32),
+        tallies=np.zeros((TALLIES, planes.shape[1]), np.float32),
     )
 
 

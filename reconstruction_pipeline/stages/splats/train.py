@@ -22,7 +22,7 @@ from reconstruction_pipeline.stages.splats.initialisation import Points, initial
 from reconstruction_pipeline.stages.splats.normalisation import Normalisation, normalise
 from reconstruction_pipeline.stages.splats.prune import kept
 from reconstruction_pipeline.stages.splats.settings import TrainSettings
-from reconstruction_pipeline.stages.splats.state import CurveRow, TrainState, gaussians_of, new_state
+from reconstruction_pipeline.stages.splats.state import CONTRIBUTION, CurveRow, TrainState, gaussians_of, new_state
 from reconstruction_pipeline.stages.splats.views import LoadedView, TrainingView, load_view, split
 
 
@@ -176,7 +176,7 @@ def measure_pace(points: Points, frame: Normalisation, views: Sequence[LoadedVie
     state = new_state(gaussians, gaussians.count, len(views), settings.exposure != "off", settings.seed)
     scratch = Scratch(Rasterizer(settings.threads), layout.aligned_zeros(state.planes.shape), list(views))
     gradient_step(state, scratch, settings, 0.0)
-    gradient_step(state, scratch, settings, 0.99)  # the variant that collects contributions
+    gradient_step(state, scratch, settings, 0.99, collect=True)
     times = []
     for _ in range(8):
         started = time.perf_counter()
@@ -193,7 +193,7 @@ def _world(state: TrainState, frame: Normalisation) -> Gaussians:
 
 def _prune(gaussians: Gaussians, state: TrainState, settings: TrainSettings, views: int) -> tuple[Gaussians, int]:
     """Remove what contributes nothing; judged only if every view was rendered meanwhile."""
-    contribution = state.contribution[: state.count]
+    contribution = state.tallies[CONTRIBUTION, : state.count]
     if state.contribution_views < views:
         contribution = np.zeros_like(contribution)
     keep = kept(contribution, mcmc.opacities(state.planes, state.count), settings.prune_loss)
