@@ -25,7 +25,7 @@ class MeshSettings:
     """Other views that must agree (fewer where there are fewer)."""
     truncation_voxels: float = 4.0
     """Half the width of the distance field's band."""
-    smoothing_rounds: int = 5
+    smoothing_rounds: int = 10
     """Rounds of Taubin smoothing of the surface."""
     max_hole_edges: int = 24
     """Holes with at most this many border edges are filled."""
