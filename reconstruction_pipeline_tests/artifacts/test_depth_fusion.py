@@ -5,6 +5,7 @@ import pytest
 
 from reconstruction_pipeline.artifacts import CameraPoses, DepthMaps
 from reconstruction_pipeline.artifacts.depth_fusion import FusedPoints, fuse_points, sparse_elsewhere
+from reconstruction_pipeline.artifacts.views import pinhole_view
 from reconstruction_pipeline_tests.analytic_scene import (
     BOX_LOW,
     FLOOR_Y,
@@ -83,7 +84,11 @@ def test_low_confidence_is_left_out_and_the_same_input_gives_the_same(inputs) ->
 def test_only_the_named_images_take_part(inputs) -> None:
     poses, maps = inputs
     some = fuse_points(poses, maps, max_points=10**6, names=maps.names()[:1])
-    assert 0 < len(some.xyz) < 0.5 * len(fuse_points(poses, maps, max_points=10**6).xyz)
+    view = pinhole_view(poses.model(), poses.model().images[0])
+    local = some.xyz @ view.rotation.T + view.translation
+    xy = local[:, :2] / local[:, 2:] * [view.fx, view.fy] + [view.cx, view.cy]
+    assert np.all((local[:, 2] > 0) & np.all((xy > -1) & (xy < [view.width + 1, view.height + 1]), axis=1))
+    assert 0 < len(some.xyz) < 0.7 * len(fuse_points(poses, maps, max_points=10**6).xyz)
     assert len(fuse_points(poses, maps, max_points=100, names=[]).xyz) == 0
 
 

@@ -20,8 +20,8 @@ from numba import njit
 RADIUS = 2
 WINDOW = 2 * RADIUS + 1
 BAND_ROWS = 32
-NOISE_VARIANCE = np.float32((1.5 / 255.0) ** 2)
-"""Added to the windows' variances: where the texture is below the noise, ZNCC goes to zero instead of amplifying it."""
+NOISE_VARIANCE = np.float32((0.5 / 255.0) ** 2)
+"""Added to the windows' variances: texture below the rounding gives a ZNCC of zero instead of amplified noise."""
 COST_SCALE = np.float32(255.0)
 """Cost 1 (no correlation, or outside the neighbour) in the uint8 volume."""
 
