@@ -207,6 +207,7 @@ def _map(job: dict[str, Any], database: Path, channel: Channel) -> list[dict[str
     options.random_seed = options.mapper.random_seed = options.triangulation.random_seed = job["seed"]
     options.max_runtime_seconds = int(job["time_limit_s"])
     options.init_num_trials = 60
+    options.min_focal_length_ratio, options.max_focal_length_ratio = job["focal_range"]
     options.mapper.init_min_tri_angle = rung["init_min_tri_angle"]
     options.mapper.init_min_num_inliers = rung["init_min_inliers"]
     options.mapper.abs_pose_min_num_inliers = rung["abs_pose_min_inliers"]

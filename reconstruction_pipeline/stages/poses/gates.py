@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from reconstruction_pipeline.artifacts.verdict import Gate
 from reconstruction_pipeline.stages.poses.geometry import largest_ray_angles
 
 MOVE = "Move, do not only turn: walk around the subject with 60 % overlap between views."
+# Over the longest side: from ultra-wide to short tele.
+FOCAL_RANGE = (0.4, 3.0)
 MORE_VIEWS = "Film slower and in good light, with more texture in view, so that neighbouring frames match."
 
 
@@ -40,8 +43,8 @@ def pose_gates(
 ) -> list[Gate]:
     """The verdict. `focal_ratio` is focal length over longest side; names are those of keyframes."""
     ratio, registered, images = metrics["registered_ratio"], metrics["registered"], metrics["images"]
-    share = f"{registered} of {images} images were registered ({100 * ratio:.0f} %)"
-    return [
+    share = f"{registered} of {images} images were placed ({100 * ratio:.0f} %)"
+    gates = [
         _at_least("registered", ratio, 0.5, "block", f"{share}.", MORE_VIEWS),
         _at_least("mostly_registered", ratio, 0.8, "warn", f"{share}{_listed('without', unregistered)}.", MORE_VIEWS),
         Gate(
@@ -81,12 +84,12 @@ def pose_gates(
         ),
         Gate(
             "focal_length",
-            0.4 <= focal_ratio <= 3.0,
+            FOCAL_RANGE[0] <= focal_ratio <= FOCAL_RANGE[1],
             "warn",
             f"The focal length is {focal_ratio:.2f} times the longest side.",
             focal_ratio,
-            0.4,
-            "" if 0.4 <= focal_ratio <= 3.0 else "Film with one lens and no zoom.",
+            FOCAL_RANGE[0],
+            "" if FOCAL_RANGE[0] <= focal_ratio <= FOCAL_RANGE[1] else "Film with one lens and no zoom.",
         ),
         Gate(
             "first_settings",
@@ -98,6 +101,17 @@ def pose_gates(
             "" if level == 0 else MORE_VIEWS,
         ),
     ]
+    return _advised_once(gates)
+
+
+def _advised_once(gates: list[Gate]) -> list[Gate]:
+    """The same advice belongs to the first of the failed gates it answers: people read them in a row."""
+    given: set[str] = set()
+    result = []
+    for gate in gates:
+        result.append(replace(gate, advice="") if gate.advice in given else gate)
+        given.add(gate.advice)
+    return result
 
 
 def _reprojection(error: float | None) -> Gate:

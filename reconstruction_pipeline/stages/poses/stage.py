@@ -19,7 +19,7 @@ from reconstruction_pipeline.artifacts.keyframes import Keyframes
 from reconstruction_pipeline.artifacts.progress import NullProgress, Progress
 from reconstruction_pipeline.artifacts.verdict import Verdict
 from reconstruction_pipeline.stages.poses.child import ColmapChild
-from reconstruction_pipeline.stages.poses.gates import MOVE, measure, pose_gates
+from reconstruction_pipeline.stages.poses.gates import FOCAL_RANGE, MOVE, measure, pose_gates
 from reconstruction_pipeline.stages.poses.geometry import drop_images, move, upright
 from reconstruction_pipeline.stages.poses.preview import plot_path
 from reconstruction_pipeline.stages.poses.rungs import ladder
@@ -52,8 +52,8 @@ def estimate_poses(
         best, level, attempts = _climb(keyframes, settings, child, scratch)
         registered = read_model(Path(best["path"]))
         weak = sorted(i.name for i in registered.images if len(i.xy) < settings.min_observations)
-        if len(weak) > len(registered.images) - MIN_IMAGES:
-            weak = []  # nothing would be left: the gate on observations tells it better
+        if len(weak) > len(registered.images) // 2:
+            weak = []  # not some images but the model is weak: the gate on observations says so
         model = _undistorted(best, registered, weak, keyframes, settings, child, workspace)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -102,6 +102,7 @@ def _climb(
                 "threads": settings.threads or os.cpu_count() or 1,
                 "seed": settings.seed,
                 "time_limit_s": settings.time_limit_s,
+                "focal_range": focal_range(groups),
                 "rung": asdict(rung),
             }
         )
@@ -117,7 +118,11 @@ def _climb(
                 f" many points), but the camera shows no parallax. {MOVE}"
             )
     if best is None or best["registered"] < MIN_IMAGES or best["points"] < MIN_POINTS:
-        raise StageFailed(f"camera_poses: no camera path could be found for the {count} images. {MOVE}")
+        last = attempts[-1]
+        raise StageFailed(
+            f"camera_poses: no camera path could be found for the {count} images ({last['verified_pairs']} of"
+            f" {last['pairs']} image pairs share enough points). {MOVE}"
+        )
     return best, level, attempts
 
 
@@ -136,8 +141,8 @@ def _size(model: dict[str, Any]) -> tuple[int, int]:
 def camera_groups(keyframes: Keyframes, settings: PoseSettings) -> list[dict[str, Any]]:
     """Images that share a camera: the same size and the same focal length in EXIF; one group for a video.
 
-    Each has `names` and `camera_params`, COLMAP's start values where EXIF knows the focal length, else empty
-    (COLMAP then starts at 1.2 times the longest side).
+    Each has `names`, `longest_side` (pixels) and `camera_params`: COLMAP's start values where EXIF knows the
+    focal length, else empty (COLMAP then starts at 1.2 times the longest side).
     """
     groups: dict[tuple[int, int, float], list[str]] = {}
     for row in keyframes.table().to_dict("records"):
@@ -149,8 +154,19 @@ def camera_groups(keyframes: Keyframes, settings: PoseSettings) -> list[dict[str
     for (width, height, focal), names in sorted(groups.items()):
         known = focal > 0 and extra is not None
         params = [focal, width / 2, height / 2] + [0.0] * (extra or 0) if known else []
-        described.append({"names": names, "camera_params": params})
+        described.append({"names": names, "camera_params": params, "longest_side": max(width, height)})
     return described
+
+
+def focal_range(groups: list[dict[str, Any]]) -> tuple[float, float]:
+    """Believable focal lengths over the longest side; near EXIF's where every camera has one.
+
+    Without bounds, scarce matches are explained by absurd lenses, and the model looks well.
+    """
+    known = [group["camera_params"][0] / group["longest_side"] for group in groups if group["camera_params"]]
+    if len(known) < len(groups):
+        return FOCAL_RANGE
+    return 0.6 * min(known), 1.6 * max(known)
 
 
 def _undistorted(

@@ -21,9 +21,11 @@ from reconstruction_pipeline.artifacts.camera_poses import CameraPoses
 from reconstruction_pipeline.artifacts.errors import Cancelled, StageFailed
 from reconstruction_pipeline.artifacts.keyframes import Keyframes
 from reconstruction_pipeline.artifacts.progress import NullProgress, RecordingProgress
+from reconstruction_pipeline.artifacts.verdict import Verdict
 from reconstruction_pipeline.stages.poses import PoseSettings, estimate_poses
 from reconstruction_pipeline.stages.poses import stage as poses_stage
 from reconstruction_pipeline.stages.poses.child import PACKAGE_ROOT, ColmapChild
+from reconstruction_pipeline.stages.poses.gates import pose_gates
 from reconstruction_pipeline_tests.stages.captures import RoomCorner, texture
 
 ANGLES = np.linspace(-0.35, 0.35, 10)
@@ -219,6 +221,8 @@ def test_photos_of_two_lenses_get_two_cameras(tmp_path: Path) -> None:
     unknown = write_keyframes(tmp_path / "unknown", images[:3])
     (only,) = poses_stage.camera_groups(unknown, PoseSettings())
     assert only["camera_params"] == []
+    assert poses_stage.focal_range(groups) == pytest.approx((0.6 * 70 / 80, 1.6 * 70 / 80))
+    assert poses_stage.focal_range([*groups, only]) == (0.4, 3.0)
 
 
 def test_plentiful_matches_without_parallax_end_the_ladder() -> None:
@@ -243,3 +247,34 @@ def test_the_same_input_gives_the_same_poses(poses: CameraPoses, room_keyframes:
     for name in ("cameras.bin", "images.bin", "points3D.bin"):
         assert again.path("sparse", "0", name).read_bytes() == poses.path("sparse", "0", name).read_bytes()
     assert struct.unpack("<Q", poses.path("sparse", "0", "images.bin").read_bytes()[:8]) == (10,)
+
+
+def failing_metrics() -> dict[str, object]:
+    return {
+        "images": 50,
+        "registered": 20,
+        "registered_ratio": 0.4,
+        "points": 300,
+        "mean_track_length": 2.5,
+        "mean_reprojection_error_px": 1.9,
+        "median_triangulation_angle_deg": 1.0,
+        "median_observations_per_image": 20.0,
+    }
+
+
+def test_each_failing_gate_speaks_and_advice_is_given_once() -> None:
+    gates = pose_gates(failing_metrics(), 0.2, ["a.jpg"], ["b.jpg"], 1, "more features")
+    assert all(not gate.passed for gate in gates)
+    verdict = Verdict.of(gates)
+    assert {g.name for g in verdict.blocking} == {
+        "registered",
+        "points",
+        "observations",
+        "track_length",
+        "reprojection_error",
+        "triangulation_angle",
+    }
+    advice = [gate.advice for gate in gates if gate.advice]
+    assert len(advice) == len(set(advice))
+    assert "a.jpg" in gates[1].message and "b.jpg" in gates[2].message
+    assert verdict.sentence().startswith("20 of 50 images were placed (40 %).")
