@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import prange
+
+from reconstruction_pipeline.kernels.jit import kernel
 
 _BANDS = 16
 
 
-@njit(parallel=True, fastmath=True, cache=True, error_model="numpy")
+@kernel(parallel=True, reassociate=True)
 def _products(image, target, scale, sums):  # type: ignore[no-untyped-def]
     height = image.shape[0]
     for band in prange(_BANDS):
@@ -26,7 +28,7 @@ def _products(image, target, scale, sums):  # type: ignore[no-untyped-def]
             sums[band, 3 + c] = square[c]
 
 
-@njit(parallel=True, fastmath=True, cache=True, error_model="numpy")
+@kernel(parallel=True, reassociate=True)
 def _scale(image, gain, out):  # type: ignore[no-untyped-def]
     for row in prange(image.shape[0]):
         for column in range(image.shape[1]):

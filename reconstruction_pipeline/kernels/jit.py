@@ -36,12 +36,17 @@ _OPTIONS: dict[str, Any] = {
     "fastmath": {"contract", "nsz"},
 }
 
+_SUMS: dict[str, Any] = {**_OPTIONS, "fastmath": {"contract", "nsz", "reassoc", "arcp"}}
 
-def kernel(*, parallel: bool = False) -> Callable[[F], F]:
-    """Decorator for an entry point called from Python: compiled on first call, cached on disk."""
+
+def kernel(*, parallel: bool = False, reassociate: bool = False) -> Callable[[F], F]:
+    """Decorator for an entry point called from Python: compiled on first call, cached on disk.
+
+    reassociate lets LLVM reorder sums, which the auto-vectoriser needs for plain loops that add up a row.
+    """
 
     def decorate(function: F) -> F:
-        dispatcher = numba.njit(parallel=parallel, **_OPTIONS)(function)
+        dispatcher = numba.njit(parallel=parallel, **(_SUMS if reassociate else _OPTIONS))(function)
         with contextlib.suppress(RuntimeError):  # nowhere to write: numba compiles in every process
             dispatcher._cache = _SourceKeyedCache(function)
         return dispatcher
@@ -57,6 +62,11 @@ def inline(function: F) -> F:
 def device(function: F) -> F:
     """Decorator for a larger function called from kernels, kept as a call."""
     return numba.njit(**_OPTIONS)(function)
+
+
+def row_sum(function: F) -> F:
+    """Like `device`, with sums that may be reordered (see `kernel`)."""
+    return numba.njit(**_SUMS)(function)
 
 
 class _SourceKeyedCache(FunctionCache):

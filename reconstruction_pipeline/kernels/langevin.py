@@ -10,9 +10,10 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import prange
 
 from reconstruction_pipeline.kernels import layout
+from reconstruction_pipeline.kernels.jit import kernel, row_sum
 
 GATE_STEEPNESS = np.float32(100.0)
 GATE_OPACITY = np.float32(0.005)
@@ -23,7 +24,7 @@ _MEAN, _SCALE, _QUAT = layout.MEAN, layout.LOG_SCALE, layout.QUAT
 _OPACITY, _SH = layout.OPACITY, layout.SH
 
 
-@njit(cache=True, error_model="numpy")
+@row_sum
 def _hash(x):  # type: ignore[no-untyped-def]
     """splitmix64's finaliser (Steele et al. 2014)."""
     x = np.uint64(x) + np.uint64(0x9E3779B97F4A7C15)
@@ -32,7 +33,7 @@ def _hash(x):  # type: ignore[no-untyped-def]
     return x ^ (x >> np.uint64(31))
 
 
-@njit(cache=True, error_model="numpy")
+@row_sum
 def _normal_pair(key):  # type: ignore[no-untyped-def]
     """Two independent standard normals (Box and Muller) from one 64-bit key."""
     bits = _hash(key)
@@ -42,7 +43,7 @@ def _normal_pair(key):  # type: ignore[no-untyped-def]
     return radius * math.cos(v), radius * math.sin(v)
 
 
-@njit(parallel=True, cache=True, error_model="numpy")
+@kernel(parallel=True, reassociate=True)
 def _add_noise(planes, count, amount, key):  # type: ignore[no-untyped-def]
     for i in prange(count):
         logit = planes[_OPACITY, i]
@@ -77,7 +78,7 @@ def add_noise(planes: npt.NDArray[np.float32], count: int, amount: float, seed: 
     _add_noise(planes, count, np.float32(amount), np.uint64(key))
 
 
-@njit(parallel=True, fastmath=True, cache=True, error_model="numpy")
+@kernel(parallel=True, reassociate=True)
 def _add_colour_gradient(grads, count, score):  # type: ignore[no-untyped-def]
     for chunk in prange((count + 4095) // 4096):
         for i in range(chunk * 4096, min(count, (chunk + 1) * 4096)):
@@ -93,7 +94,7 @@ def add_colour_gradient(grads: npt.NDArray[np.float32], count: int, score: npt.N
     _add_colour_gradient(grads, count, score)
 
 
-@njit(parallel=True, fastmath=True, cache=True, error_model="numpy")
+@kernel(parallel=True, reassociate=True)
 def _regularise(planes, grads, count, by_opacity, by_scale):  # type: ignore[no-untyped-def]
     for i in prange(count):
         o = np.float32(1.0) / (np.float32(1.0) + math.exp(-planes[_OPACITY, i]))

@@ -15,7 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import get_num_threads, njit, prange
+from numba import get_num_threads, prange
+
+from reconstruction_pipeline.kernels.jit import kernel, row_sum
 
 WINDOW = 11
 HALF = WINDOW // 2
@@ -46,7 +48,7 @@ def gaussian_taps() -> npt.NDArray[np.float32]:
 _TAPS = gaussian_taps()
 
 
-@njit(fastmath=True, error_model="numpy", cache=True)
+@row_sum
 def _blur_row(source, taps, out):  # type: ignore[no-untyped-def]
     """Horizontal blur of one row; `source` has `_PAD` zeros on both sides of the row."""
     w0, w1, w2, w3, w4, w5 = taps[0], taps[1], taps[2], taps[3], taps[4], taps[5]
@@ -61,7 +63,7 @@ def _blur_row(source, taps, out):  # type: ignore[no-untyped-def]
         )
 
 
-@njit(fastmath=True, error_model="numpy", cache=True)
+@row_sum
 def _blur_column(ring, first, taps, out):  # type: ignore[no-untyped-def]
     """Vertical blur over the eleven rows of a ring, of which slot `first` is the topmost.
 
@@ -81,7 +83,7 @@ def _blur_column(ring, first, taps, out):  # type: ignore[no-untyped-def]
         )  # fmt: skip
 
 
-@njit(fastmath=True, error_model="numpy", cache=True)
+@row_sum
 def _statistics_row(x, y, scale, padded):  # type: ignore[no-untyped-def]
     """Padded rows of x, y, x^2 + y^2 and x y."""
     for i in range(x.size):
@@ -93,7 +95,7 @@ def _statistics_row(x, y, scale, padded):  # type: ignore[no-untyped-def]
         padded[3, _PAD + i] = a * b
 
 
-@njit(fastmath=True, error_model="numpy", cache=True)
+@row_sum
 def _derivative_row(blurred, weight, padded):  # type: ignore[no-untyped-def]
     """Weighted SSIM of a row, summed; its derivatives by mean, mean square and mean product (padded rows)."""
     n = weight.size
@@ -119,7 +121,7 @@ def _derivative_row(blurred, weight, padded):  # type: ignore[no-untyped-def]
     return total
 
 
-@njit(fastmath=True, error_model="numpy", cache=True)
+@row_sum
 def _gradient_row(x, y, scale, derivatives, weight, by_l1, by_ssim, out):  # type: ignore[no-untyped-def]
     """Gradient of the whole loss for one row; returns the row's weighted sum of |x - y|."""
     n = x.size
@@ -136,7 +138,7 @@ def _gradient_row(x, y, scale, derivatives, weight, by_l1, by_ssim, out):  # typ
     return total
 
 
-@njit(parallel=True, fastmath=True, error_model="numpy", cache=True)
+@kernel(parallel=True, reassociate=True)
 def _sweep(image, target, scale, weight, taps, by_l1, by_ssim, bands, gradient, sums):  # type: ignore[no-untyped-def]
     """Every band of rows on its own: `sums[band]` gets the sums of weighted SSIM and of weighted |x - y|."""
     height, n = image.shape

@@ -22,13 +22,22 @@ from reconstruction_pipeline.stages.splats import exposure as exposures
 from reconstruction_pipeline.stages.splats import mcmc, schedule
 from reconstruction_pipeline.stages.splats.evaluate import NEAR
 from reconstruction_pipeline.stages.splats.settings import TrainSettings
-from reconstruction_pipeline.stages.splats.state import CONTRIBUTION, LAST_EPOCH, THIS_EPOCH, CurveRow, TrainState
+from reconstruction_pipeline.stages.splats.state import (
+    CONTRIBUTION,
+    LAST_EPOCH,
+    THIS_EPOCH,
+    CurveRow,
+    TrainState,
+    sort_in_space,
+)
 from reconstruction_pipeline.stages.splats.views import LoadedView, area_resize
 
 CURVE_ROWS = 200
 CONTRIBUTION_SHARE = 0.07
 """The last renders also sum up what each Gaussian contributes, for the final pruning: this share of
 them, or what an epoch takes if that is more."""
+SORT_EVERY = 4
+"""Refinements between two sortings in space, which cost about two steps each."""
 REPORT_SECONDS = 0.5
 
 
@@ -127,6 +136,8 @@ def refine(state: TrainState, plan: schedule.Plan, settings: TrainSettings, prog
         )
     if progress >= settings.refine_until:
         return
+    if state.step % (SORT_EVERY * settings.refine_every) == 0:
+        sort_in_space(state)
     weight, useless = preference(state, settings)
     mcmc.relocate(
         state.planes, state.moments, state.tallies, state.count, state.rng, settings.min_opacity, weight, useless

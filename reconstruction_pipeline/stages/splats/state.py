@@ -86,6 +86,14 @@ def new_state(gaussians: Gaussians, cap: int, views: int, exposure: bool, seed: 
     )
 
 
+def sort_in_space(state: TrainState) -> None:
+    """Put Gaussians that are near in space near in memory: tiles then share cache lines (faster, same pictures)."""
+    n = state.count
+    order = layout.spatial_order(state.planes[layout.MEAN : layout.MEAN + 3, :n].T)
+    for array in (state.planes, state.m, state.v, state.tallies):
+        array[:, :n] = array[:, order]
+
+
 def gaussians_of(state: TrainState) -> Gaussians:
     """The live Gaussians (normalised frame), quaternions made unit."""
     means, log_scales, quats, opacity_logits, sh = layout.from_planes(state.planes, state.count)

@@ -22,7 +22,14 @@ from reconstruction_pipeline.stages.splats.initialisation import Points, initial
 from reconstruction_pipeline.stages.splats.normalisation import Normalisation, normalise
 from reconstruction_pipeline.stages.splats.prune import kept
 from reconstruction_pipeline.stages.splats.settings import TrainSettings
-from reconstruction_pipeline.stages.splats.state import CONTRIBUTION, CurveRow, TrainState, gaussians_of, new_state
+from reconstruction_pipeline.stages.splats.state import (
+    CONTRIBUTION,
+    CurveRow,
+    TrainState,
+    gaussians_of,
+    new_state,
+    sort_in_space,
+)
 from reconstruction_pipeline.stages.splats.views import LoadedView, TrainingView, load_view, split
 
 
@@ -159,6 +166,7 @@ def _start(
     local = chosen._replace(xyz=frame.points(chosen.xyz))
     gaussians = initial_gaussians(local, settings)
     state = new_state(gaussians, cap, len(views), starts_active(settings, len(views)), settings.seed)
+    sort_in_space(state)
     state.pace = pace
     state.elapsed = time.perf_counter() - started
     return state, cap
