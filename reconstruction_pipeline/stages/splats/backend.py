@@ -1,10 +1,10 @@
-"""Which machine part trains: our CPU kernels, or CUDA through gsplat."""
+"""Which backend trains. The seam for CUDA through gsplat; in this version our CPU kernels do."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
 from reconstruction_pipeline.artifacts.errors import MissingRequirement
 from reconstruction_pipeline.stages.splats.settings import Device
@@ -24,14 +24,23 @@ def cuda_available() -> bool:
     return bool(torch.cuda.is_available())
 
 
-def choose_device(device: Device) -> Literal["cpu", "cuda"]:
-    """"auto" takes CUDA where torch can use it and gsplat is installed; "cuda" without it is MissingRequirement."""
-    if device == "cpu":
-        return "cpu"
-    usable = cuda_available() and find_spec("gsplat") is not None
-    if device == "cuda" and not usable:
-        raise MissingRequirement(
-            "Training on CUDA needs gsplat and an NVIDIA GPU that torch can use; "
-            "use --device cpu, or ask `reconstruct doctor` what is missing."
-        )
-    return "cuda" if usable else "cpu"
+class Choice(NamedTuple):
+    """`device` and `backend` to train with; `fallback_level` is 0 for the best this machine has."""
+
+    device: str
+    backend: str
+    fallback_level: int
+
+
+def choose_device(device: Device) -> Choice:
+    """The trainer for a device: only the CPU has one in this version.
+
+    "auto" on a machine with CUDA trains on the CPU and says so (fallback_level 1); "cuda" is
+    MissingRequirement in any case, with what is missing.
+    """
+    if device == "cuda":
+        if not cuda_available():
+            raise MissingRequirement("Training on CUDA needs an NVIDIA GPU that torch can use; use --device cpu.")
+        raise MissingRequirement("Training on CUDA is not part of this version; use --device cpu.")
+    level = int(device == "auto" and cuda_available())
+    return Choice("cpu", "numba", level)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from reconstruction_pipeline.artifacts.errors import MissingRequirement, StageFailed
+from reconstruction_pipeline.artifacts.errors import StageFailed
 from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
 from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.artifacts.verdict import Gate
@@ -65,9 +65,7 @@ def train_splats(
     a run. Raises StageFailed below 1000 points or when training diverges, MissingRequirement for a
     device this machine lacks, Cancelled when `progress` says so.
     """
-    device = choose_device(settings.device)
-    if device == "cuda":
-        raise MissingRequirement("Training on CUDA is not available in this version; use --device cpu.")
+    choice = choose_device(settings.device)
     entry_gate = gates.require_points(len(points.xyz))
     training, held_out = _load(views, settings, progress)
     width, height = training[0].camera.width, training[0].camera.height
@@ -103,9 +101,7 @@ def train_splats(
         "cap": cap,
         "pruned": removed,
         "steps": state.step,
-        "device": device,
-        "backend": "cpu",
-        "fallback_level": 0,
+        **choice._asdict(),
         "width": width,
         "height": height,
         "training_views": len(training),
