@@ -38,7 +38,7 @@ PRESETS: dict[str, Preset] = {
         camera_poses=PoseSettings(),
         depth_maps=DepthSettings(longest_side=256, neighbours=3),
         gaussian_splats=TrainSettings(seconds=25, max_size=480, holdout=HOLDOUT),
-        mesh=MeshSettings(),
+        mesh=MeshSettings(render_side=480, resolution=192, max_faces=60_000),
         compressed_splats=CompressionSettings(holdout=HOLDOUT),
     ),
     "balanced": Preset(
@@ -54,7 +54,7 @@ PRESETS: dict[str, Preset] = {
         camera_poses=PoseSettings(),
         depth_maps=DepthSettings(longest_side=512),
         gaussian_splats=TrainSettings(seconds=900, max_size=1280, holdout=HOLDOUT),
-        mesh=MeshSettings(),
+        mesh=MeshSettings(render_side=960, resolution=480, max_faces=500_000),
         compressed_splats=CompressionSettings(holdout=HOLDOUT),
     ),
 }

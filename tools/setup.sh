@@ -55,6 +55,6 @@ PY
 say "Fetching the viewer"
 .venv/bin/python -m reconstruction_pipeline.viewer.install
 say "Compiling kernels for this processor (once)"
-.venv/bin/python -m reconstruction_pipeline.kernels.warmup
+.venv/bin/python -m reconstruction_pipeline.warmup
 .venv/bin/reconstruct doctor --strict --for cpu
 echo "$wanted" >"$stamp"
