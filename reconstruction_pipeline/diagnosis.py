@@ -105,11 +105,13 @@ def _viewer() -> Finding:
 
 
 def _gpu(needed: bool) -> Finding:
-    try:
-        import torch
+    from reconstruction_pipeline.stages.splats.backend import choose_device
 
-        if torch.cuda.is_available():
-            return Finding("GPU", True, torch.cuda.get_device_name(0), needed=needed)
-    except ImportError:
-        pass
-    return Finding("GPU", False, "no CUDA device", "training takes minutes on the cores instead of seconds.", needed)
+    cost = "training takes minutes on the cores instead of seconds."
+    try:
+        choose_device("cuda")
+    except MissingRequirement as error:
+        return Finding("GPU", False, str(error), cost, needed)
+    import torch
+
+    return Finding("GPU", True, torch.cuda.get_device_name(0), needed=needed)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 import traceback
+from typing import Any
 
-import click
 import typer
 
 from reconstruction_pipeline.artifacts.errors import ReconstructionError
 from reconstruction_pipeline.cli import machine, scenes, splat_files, training
 
 INTERRUPTED = 130
+USAGE = 2
 BUG = 1
+# Typer's errors of usage are click's, or those of a copy of click inside newer versions of Typer.
+CommandError = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 app = typer.Typer(
     name="reconstruct",
@@ -43,22 +46,26 @@ def main(argv: list[str] | None = None) -> None:
     # Accepted anywhere, as people add it to the end of the command that failed.
     arguments = (["--debug"] if debug else []) + [a for a in arguments if a != "--debug"]
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = app(args=arguments, prog_name="reconstruct", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except ReconstructionError as error:
         _fail(str(error), error.exit_code, debug)
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.ctx.get_help() if error.ctx else "", file=sys.stderr)
-        sys.exit(2)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except CommandError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # the help is on the terminal already
+            sys.exit(USAGE)
+        _fail(_usage_sentence(error), USAGE, debug)
+    except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted; nothing half-made was kept.", INTERRUPTED, debug)
     except BrokenPipeError:
         sys.exit(BUG)
     except Exception as error:
         _fail(f"unexpected {type(error).__name__}: {error}. Run again with --debug for the traceback.", BUG, debug)
+
+
+def _usage_sentence(error: Any) -> str:
+    text = " ".join(str(error.format_message()).split()).replace("Value error, ", "").rstrip(".")
+    command = error.ctx.command_path if getattr(error, "ctx", None) else "reconstruct"
+    return f"{text}; see '{command} --help'."
 
 
 def _fail(sentence: str, code: int, debug: bool) -> None:

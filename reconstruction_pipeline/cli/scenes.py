@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from reconstruction_pipeline.artifacts.errors import MissingRequirement, ReconstructionError, UsageError
+from reconstruction_pipeline.cli.folders import require_writable
 from reconstruction_pipeline.cli.terminal import TerminalProgress
 
 if TYPE_CHECKING:
@@ -79,18 +80,33 @@ def _one(
     from reconstruction_pipeline.orchestration.scene_run import SceneRequest, reconstruct_scene
     from reconstruction_pipeline.settings import load_settings, use_dagster_home
 
+    if out:
+        require_writable(out)
     settings = load_settings()
     use_dagster_home(settings)
     _require_disk(settings.scratch)
     with TerminalProgress() as progress:
         request = SceneRequest(path, name, preset.value, device, accept, again)
         outcome = reconstruct_scene(request, progress, progress.say)
-    if out:
-        target = out / outcome.key
-        shutil.copytree(str(outcome.folder), target, dirs_exist_ok=True)
-    _summary(outcome, out / outcome.key if out else outcome.folder)
+    _summary(outcome, _copy_out(outcome, out) if out else outcome.folder)
     if outcome.error:
         raise outcome.error
+
+
+def _copy_out(outcome: SceneOutcome, out: Path) -> Path:
+    """Copy the deliverables; those of an earlier run go, other files of the folder stay."""
+    from reconstruction_pipeline.orchestration.deliverables import CONTENTS
+
+    target = out / outcome.key
+    target.mkdir(parents=True, exist_ok=True)
+    for name in {name.split("/")[0] for name in CONTENTS}:
+        old = target / name
+        if old.is_dir() and not old.is_symlink():
+            shutil.rmtree(old)
+        else:
+            old.unlink(missing_ok=True)
+    shutil.copytree(outcome.folder, target, dirs_exist_ok=True)
+    return target
 
 
 def _require_disk(folder: Path) -> None:

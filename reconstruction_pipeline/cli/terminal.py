@@ -7,10 +7,42 @@ import sys
 import time
 from types import TracebackType
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 LINE_SECONDS = 15.0
+REFRESHES_PER_SECOND = 4  # the cores are busy with better things
+
+
+class _Share(TextColumn):
+    """The percentage, where a total is known."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task) if task.total else Text("     ")
+
+
+class _Left(TimeRemainingColumn):
+    """Time left while a part is at work."""
+
+    def render(self, task: Task) -> Text:
+        return Text() if task.stop_time or task.finished or not task.total else Text("left ") + super().render(task)
+
+
+class _Spinner(SpinnerColumn):
+    """Turns for the part at work only."""
+
+    def render(self, task: Task) -> RenderableType:
+        return Text(" ") if task.stop_time or task.finished else super().render(task)
 
 
 class TerminalProgress:
@@ -25,20 +57,23 @@ class TerminalProgress:
         self.console = Console(file=self._stream, highlight=False)
         self._bars = (
             Progress(
-                SpinnerColumn(),
+                _Spinner(),
                 TextColumn("{task.description:<18}"),
                 BarColumn(bar_width=28),
-                TextColumn("{task.percentage:>3.0f} %"),
+                _Share("{task.percentage:>3.0f} %"),
                 TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(compact=True),
+                _Left(compact=True),
                 TextColumn("{task.fields[note]}", style="dim"),
                 console=self.console,
+                refresh_per_second=REFRESHES_PER_SECOND,
+                redirect_stdout=False,  # what others print is not ours to show
+                redirect_stderr=False,
             )
             if self._stream.isatty()
             else None
         )
         self._tasks: dict[str, TaskID] = {}
+        self._at_work: TaskID | None = None
         self._last: dict[str, float] = {}
 
     def __enter__(self) -> TerminalProgress:
@@ -56,19 +91,27 @@ class TerminalProgress:
     def report(self, stage: str, done: float, total: float, note: str = "") -> None:
         """Move the bar of `stage`, or print a line when it begins, ends, or 15 s after the last."""
         if self._bars:
-            if stage not in self._tasks:
-                self._tasks[stage] = self._bars.add_task(stage, total=total or None, note=note)
-            self._bars.update(self._tasks[stage], completed=done, total=total or None, note=note)
+            self._move(self._bars, stage, done, total, note)
             return
         now = time.monotonic()
-        if stage in self._last and now - self._last[stage] < LINE_SECONDS and done < total:
+        last = self._last.get(stage, float("-inf"))
+        ended = total > 0 and done >= total
+        if last == float("inf") or (now - last < LINE_SECONDS and not ended):
             return
-        if self._last.get(stage) == float("inf"):
-            return
-        self._last[stage] = float("inf") if total and done >= total else now
-        share = f"{100 * done / total:3.0f} %" if total else f"{done:.0f}"
-        print(f"{stage}: {share} {note}".rstrip(), file=self._stream, flush=True)
+        self._last[stage] = float("inf") if ended else now
+        share = f"{100 * done / total:3.0f} % " if total else f"{done:.0f} " if done else ""
+        print(f"{stage}: {share}{note}".rstrip(), file=self._stream, flush=True)
+
+    def _move(self, bars: Progress, stage: str, done: float, total: float, note: str) -> None:
+        """Update a bar, adding it when it is new; the bar before it rests from then on."""
+        if stage not in self._tasks:
+            self._tasks[stage] = bars.add_task(stage, total=total or None, note=note)
+        task = self._tasks[stage]
+        if self._at_work not in (None, task):
+            bars.stop_task(self._at_work)  # type: ignore[arg-type]
+        self._at_work = task
+        bars.update(task, completed=done, total=total or None, note=note)
 
     def say(self, text: str) -> None:
         """Print a line above the bars."""
-        self.console.print(text)
+        self.console.print(text, soft_wrap=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from reconstruction_pipeline.artifacts.errors import UsageError
+from reconstruction_pipeline.artifacts.errors import Cancelled, UsageError
+from reconstruction_pipeline.cli.folders import require_writable
+from reconstruction_pipeline.cli.interrupts import cancel_on_interrupt
 from reconstruction_pipeline.cli.terminal import TerminalProgress
 
 if TYPE_CHECKING:
@@ -41,7 +44,6 @@ def train(
         raise UsageError("give --seconds or --steps, not both.")
     from reconstruction_pipeline.artifacts.ply import write_ply
     from reconstruction_pipeline.orchestration.stage_worker import peak_rss_mb
-    from reconstruction_pipeline.stages.splats import checkpoint
     from reconstruction_pipeline.stages.splats.inputs import points_of
     from reconstruction_pipeline.stages.splats.settings import TrainSettings
     from reconstruction_pipeline.stages.splats.train import train_splats
@@ -49,6 +51,7 @@ def train(
     if out.suffix.lower() != ".ply":
         raise UsageError(f"{out}: training writes .ply; convert it afterwards with 'reconstruct convert'.")
     model, views = _project(colmap_dir)
+    require_writable(out.parent)
     budget = None if steps else (seconds or 60.0)
     settings = TrainSettings(
         steps=steps,
@@ -60,13 +63,21 @@ def train(
         device=device,  # type: ignore[arg-type]
     )
     saved = out.with_name(f".{out.name}.checkpoint")
-    with TerminalProgress() as progress:
-        result = train_splats(views, points_of(model), settings, progress, None, saved, resume)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    points = points_of(model)
+    try:
+        with TerminalProgress() as bars, cancel_on_interrupt(bars) as progress:
+            result = train_splats(views, points, settings, progress, None, saved, resume)
+    except Cancelled as error:
+        kept = (
+            "its state is kept, go on with the same command and --resume"
+            if any(saved.glob("*"))
+            else "it had just begun"
+        )
+        raise Cancelled(f"{out}: training was interrupted and nothing written; {kept}.") from error
     partial = out.with_name(f".{out.name}.partial")
     write_ply(partial, result.gaussians, settings.sh_degree)
     partial.replace(out)
-    checkpoint.discard(saved)
+    shutil.rmtree(saved, ignore_errors=True)
     for gate in (g for g in result.gates if not g.passed):
         typer.echo(f"warning: {gate.message} {gate.advice}".rstrip(), err=True)
     line = {
@@ -118,7 +129,7 @@ def render(
 
     _, views = _project(colmap_dir)
     render_view = renderer(read_splats(scene), [view.camera for view in views])
-    out.mkdir(parents=True, exist_ok=True)
+    require_writable(out)
     with TerminalProgress() as progress:
         for number, view in enumerate(views, start=1):
             size = max(view.camera.width, view.camera.height)
@@ -141,7 +152,12 @@ def _project(folder: Path) -> tuple[ColmapModel, list[TrainingView]]:
     if not (folder / "images").is_dir():
         raise UsageError(f"{folder}: no folder 'images' in it; give a COLMAP project (images/ and sparse/0/).")
     sparse = folder / "sparse" / "0"
-    model = read_model(sparse if sparse.is_dir() else folder / "sparse")
+    sparse = sparse if sparse.is_dir() else folder / "sparse"
+    if (sparse / "cameras.txt").is_file() and not (sparse / "cameras.bin").is_file():
+        raise UsageError(f"{sparse}: a model in text form; make it binary with 'colmap model_converter'.")
+    if not (sparse / "cameras.bin").is_file():
+        raise UsageError(f"{sparse}: no file 'cameras.bin' in it; give a COLMAP project (images/ and sparse/0/).")
+    model = read_model(sparse)
     return model, views_of(model, lambda name: folder / "images" / name)
 
 

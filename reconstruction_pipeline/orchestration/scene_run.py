@@ -21,6 +21,7 @@ from reconstruction_pipeline.orchestration.names import STAGES
 from reconstruction_pipeline.orchestration.progress import in_foreground
 from reconstruction_pipeline.presets import preset_named
 from reconstruction_pipeline.stages.ingest import content_sha256, probe
+from reconstruction_pipeline.stages.splats.backend import choose_device
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,14 @@ class SceneOutcome:
 
 
 def reconstruct_scene(request: SceneRequest, progress: Progress, say: Callable[[str], None]) -> SceneOutcome:
-    """Probe, register and run; raises `InputRejected` before anything is registered for an unusable input."""
-    preset_named(request.preset, request.device)  # a wrong device is said before any work
+    """Probe, register and run.
+
+    Before anything is registered it raises `UsageError` or `InputRejected` for an unusable input, and
+    `MissingRequirement` for a device that this machine lacks.
+    """
+    preset_named(request.preset, request.device)
+    if request.device == "cuda":
+        choose_device("cuda")  # says now what training would say after minutes
     probe(request.path)
     sha256 = content_sha256(request.path)
     catalog = open_catalog()

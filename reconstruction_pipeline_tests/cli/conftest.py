@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from reconstruction_pipeline.cli.main import main
+from reconstruction_pipeline_tests.orchestration.conftest import (  # noqa: F401
+    instances_need_not_survive_a_power_cut,
+    stages,
+    storage,
+)
+from reconstruction_pipeline_tests.stages.captures import sliding_frames, write_video
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """The last line on standard error, which must be the one sentence about what is wrong."""
+        line = self.err.rstrip().splitlines()[-1]
+        assert line.startswith("error: ")
+        assert "Traceback" not in self.err
+        return line
+
+
+Cli = Callable[..., Done]
+
+
+@pytest.fixture
+def cli(capfd: pytest.CaptureFixture[str]) -> Cli:
+    """Runs a command in this process, as the entry point does."""
+
+    def run(*arguments: object) -> Done:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        assert isinstance(ended.value.code, int)
+        return Done(ended.value.code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two captures of one name and different content, in two folders."""
+    root = tmp_path_factory.mktemp("videos")
+    made = []
+    for seed in range(2):
+        (root / str(seed)).mkdir()
+        made.append(write_video(root / str(seed) / "Walk 1.mp4", sliding_frames(20, 96, 64, seed=seed)))
+    return made
