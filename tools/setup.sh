@@ -34,7 +34,7 @@ wanted=$(cat pyproject.toml constraints.txt tools/setup.sh reconstruction_pipeli
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 
 say "Installing Python packages into .venv (a few minutes, once)"
-pip() { .venv/bin/python -m pip --disable-pip-version-check --quiet install "$@"; }
+pip() { .venv/bin/python -m pip --disable-pip-version-check -qq install "$@"; }
 # torch first and alone: whatever build of the pinned version is at hand then satisfies every other package.
 pip -c constraints.txt torch
 pip -c constraints.txt -e '.[dev]'
