@@ -1,4 +1,4 @@
-"""Folders that a command is going to write to."""
+"""Files that a command is given, and folders that it is going to write to."""
 
 from __future__ import annotations
 
@@ -16,3 +16,10 @@ def require_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise UsageError(f"{folder}: cannot be written ({error.strerror or error}); choose another --out.") from error
+
+
+def require_file(path: Path) -> Path:
+    """The path, or `UsageError` where there is no such file."""
+    if not path.is_file():
+        raise UsageError(f"{path}: there is no such file; check the path.")
+    return path

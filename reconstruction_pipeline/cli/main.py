@@ -15,7 +15,7 @@ INTERRUPTED = 130
 USAGE = 2
 BUG = 1
 # Typer's errors of usage are click's, or those of a copy of click inside newer versions of Typer.
-CommandError = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+CommandError: type[Exception] = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 app = typer.Typer(
     name="reconstruct",
@@ -47,6 +47,8 @@ def main(argv: list[str] | None = None) -> None:
     arguments = (["--debug"] if debug else []) + [a for a in arguments if a != "--debug"]
     try:
         code = app(args=arguments, prog_name="reconstruct", standalone_mode=False)
+        if code == INTERRUPTED:  # newer versions of Typer return it and say nothing
+            raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else 0)
     except ReconstructionError as error:
         _fail(str(error), error.exit_code, debug)

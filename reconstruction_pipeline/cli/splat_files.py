@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from reconstruction_pipeline.artifacts.errors import UsageError
+from reconstruction_pipeline.cli.folders import require_file
 
 
 def convert(
@@ -26,7 +27,7 @@ def convert(
     turn = _numbers(rotate, 3, "--rotate")
     box = _numbers(crop, 6, "--crop")
     done = convert_file(
-        source,
+        require_file(source),
         target,
         sh=sh,
         max_splats=max_splats,

@@ -22,6 +22,7 @@ from rich.text import Text
 
 LINE_SECONDS = 15.0
 REFRESHES_PER_SECOND = 4  # the cores are busy with better things
+WIDTH_BEFORE_NOTE = 78
 
 
 class _Share(TextColumn):
@@ -105,12 +106,13 @@ class TerminalProgress:
     def _move(self, bars: Progress, stage: str, done: float, total: float, note: str) -> None:
         """Update a bar, adding it when it is new; the bar before it rests from then on."""
         if stage not in self._tasks:
-            self._tasks[stage] = bars.add_task(stage, total=total or None, note=note)
+            self._tasks[stage] = bars.add_task(stage, total=total or None, note="")
         task = self._tasks[stage]
-        if self._at_work not in (None, task):
-            bars.stop_task(self._at_work)  # type: ignore[arg-type]
+        if self._at_work is not None and self._at_work != task:
+            bars.stop_task(self._at_work)
         self._at_work = task
-        bars.update(task, completed=done, total=total or None, note=note)
+        room = max(0, self.console.width - WIDTH_BEFORE_NOTE)  # a long note would squeeze every other column
+        bars.update(task, completed=done, total=total or None, note=note[:room])
 
     def say(self, text: str) -> None:
         """Print a line above the bars."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from reconstruction_pipeline.artifacts.errors import Cancelled, UsageError
-from reconstruction_pipeline.cli.folders import require_writable
+from reconstruction_pipeline.cli.folders import require_file, require_writable
 from reconstruction_pipeline.cli.interrupts import cancel_on_interrupt
 from reconstruction_pipeline.cli.terminal import TerminalProgress
 
@@ -104,7 +104,7 @@ def evaluate(
     _, held_out = split(views, holdout) if holdout else ([], views)
     if not held_out:
         raise UsageError(f"{colmap_dir}: no image to evaluate.")
-    render_view = renderer(read_splats(scene), [view.camera for view in views])
+    render_view = renderer(read_splats(require_file(scene)), [view.camera for view in views])
     with TerminalProgress() as progress:
         rows = []
         for number, view in enumerate(held_out, start=1):
@@ -128,7 +128,7 @@ def render(
     from reconstruction_pipeline.stages.splats.evaluate import renderer
 
     _, views = _project(colmap_dir)
-    render_view = renderer(read_splats(scene), [view.camera for view in views])
+    render_view = renderer(read_splats(require_file(scene)), [view.camera for view in views])
     require_writable(out)
     with TerminalProgress() as progress:
         for number, view in enumerate(views, start=1):

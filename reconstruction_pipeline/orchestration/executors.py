@@ -5,7 +5,9 @@ How many heavy steps run at a time is the pool's business (`names.GPU_POOL`): it
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 
 local_processes = dg.multi_or_in_process_executor
-IN_PROCESS_CONFIG = {"config": {"in_process": {}}}
+IN_PROCESS_CONFIG: dict[str, Any] = {"config": {"in_process": {}}}

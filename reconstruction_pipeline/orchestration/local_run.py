@@ -115,8 +115,7 @@ def _follow(
 
 def _pool_waited_for(event: dg.DagsterEvent) -> str:
     """The pool whose places are all taken, if that is what the event says."""
-    data = event.event_specific_data
-    found = data.metadata.get("pool") if event.is_engine_event and hasattr(data, "metadata") else None
+    found = event.engine_event_data.metadata.get("pool") if event.is_engine_event else None
     return str(found.value) if found else ""
 
 

@@ -125,7 +125,8 @@ def _stopping_error(store: ArtifactStore, key: str, run_id: str) -> Reconstructi
         if store.current_version(stage, key) is None:
             continue
         manifest = store.manifest(stage, key)
-        if manifest.provenance.run_id == run_id and not manifest.verdict.ok:
+        accepted = manifest.metrics.get("accepted_failed_gates", False)
+        if manifest.provenance.run_id == run_id and not manifest.verdict.ok and not accepted:
             rejected = stage in ("source_video", "keyframes")
             return (InputRejected if rejected else StageFailed)(f"{key}: {manifest.verdict.sentence()}")
     return None
