@@ -48,6 +48,7 @@ class Scratch:
     rasterizer: Rasterizer
     grads: npt.NDArray[np.float32]
     targets: list[LoadedView]
+    rate_scale: float = 1.0
 
 
 def shrink(views: Sequence[LoadedView], factor: int) -> list[LoadedView]:
@@ -103,10 +104,10 @@ def gradient_step(
     regularise(state.planes, scratch.grads, state.count, settings.opacity_reg, settings.scale_reg)
     adam_step(
         state.planes, scratch.grads, state.m, state.v, state.count,
-        schedule.learning_rates(progress, settings), state.step + 1, settings.beta1, settings.beta2,
+        schedule.learning_rates(progress, settings, scratch.rate_scale), state.step + 1, settings.beta1, settings.beta2,
     )  # fmt: skip
     if settings.noise > 0 and progress < settings.cooldown_start:
-        amount = settings.noise * schedule.means_rate(progress, settings) / settings.lr_scale
+        amount = settings.noise * schedule.means_rate(progress, settings, 1.0)
         add_noise(state.planes, state.count, amount, settings.seed, state.step)
     state.step += 1
     return value.total
@@ -164,7 +165,8 @@ def optimise(
     `checkpoint` every `checkpoint_seconds`. Raises StageFailed when a number stops being one, and
     lets Cancelled out of `progress` after a last checkpoint.
     """
-    scratch = Scratch(Rasterizer(settings.threads), layout.aligned_zeros(state.planes.shape), [])
+    grads = layout.aligned_zeros(state.planes.shape)
+    scratch = Scratch(Rasterizer(settings.threads), grads, [], schedule.rate_scale(plan.steps, settings))
     started = time.perf_counter() - state.elapsed
     last_report = last_checkpoint = time.perf_counter()
     done = plan.progress(state.step, state.elapsed)

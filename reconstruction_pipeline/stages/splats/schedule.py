@@ -185,16 +185,23 @@ def cooldown(progress: float, settings: TrainSettings) -> float:
     return float(settings.cooldown_final + (1.0 - settings.cooldown_final) * 0.5 * (1.0 + np.cos(np.pi * x)))
 
 
-def means_rate(progress: float, settings: TrainSettings) -> float:
-    """Learning rate of the means, in normalised lengths."""
-    return float(settings.lr_means * settings.lr_scale * settings.means_final**progress)
+def rate_scale(steps: int, settings: TrainSettings) -> float:
+    """Factor on all learning rates for a run of that many steps; the exponent is a fit to runs of 800 and 2400."""
+    if settings.lr_scale is not None:
+        return settings.lr_scale
+    return float(np.clip(4.0 * (800.0 / max(steps, 1)) ** 0.26, 1.0, 6.0))
 
 
-def learning_rates(progress: float, settings: TrainSettings) -> npt.NDArray[np.float32]:
-    """Learning rate of each of the 59 parameter planes."""
+def means_rate(progress: float, settings: TrainSettings, scale: float) -> float:
+    """Learning rate of the means, in normalised lengths; `scale` is the run's `rate_scale`."""
+    return float(settings.lr_means * scale * settings.means_final**progress)
+
+
+def learning_rates(progress: float, settings: TrainSettings, scale: float) -> npt.NDArray[np.float32]:
+    """Learning rate of each of the 59 parameter planes; `scale` is the run's `rate_scale`."""
     rates = np.empty(layout.ROWS, np.float32)
-    factor = settings.lr_scale * cooldown(progress, settings)
-    rates[layout.MEAN : layout.LOG_SCALE] = means_rate(progress, settings)
+    factor = scale * cooldown(progress, settings)
+    rates[layout.MEAN : layout.LOG_SCALE] = means_rate(progress, settings, scale)
     rates[layout.LOG_SCALE : layout.QUAT] = settings.lr_log_scales * factor
     rates[layout.QUAT : layout.OPACITY] = settings.lr_quats * factor
     rates[layout.OPACITY] = settings.lr_opacity * factor

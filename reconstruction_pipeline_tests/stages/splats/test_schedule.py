@@ -69,12 +69,19 @@ def test_growth_is_monotonic_within_a_level_and_never_above_the_cap():
 
 
 def test_rates_by_plane():
-    start, end = schedule.learning_rates(0.0, STEPS), schedule.learning_rates(1.0, STEPS)
+    start, end = (schedule.learning_rates(p, STEPS, 3.0) for p in (0.0, 1.0))
     assert start.shape == (layout.ROWS,) and np.all(end < start) and np.all(end > 0)
-    assert start[layout.MEAN] == pytest.approx(STEPS.lr_means * STEPS.lr_scale)
+    assert start[layout.MEAN] == pytest.approx(STEPS.lr_means * 3.0)
     assert end[layout.MEAN] == pytest.approx(start[layout.MEAN] * STEPS.means_final, rel=1e-5)
     assert start[layout.SH] == pytest.approx(20 * start[layout.SH + 3])
     assert end[layout.OPACITY] == pytest.approx(start[layout.OPACITY] * STEPS.cooldown_final)
+
+
+def test_few_steps_are_larger():
+    scales = [schedule.rate_scale(steps, STEPS) for steps in (1, 800, 2400, 30_000, 10**9)]
+    assert scales == sorted(scales, reverse=True) and scales[1] == pytest.approx(4.0)
+    assert scales[0] <= 6.0 and scales[-1] >= 1.0
+    assert schedule.rate_scale(800, replace(STEPS, lr_scale=2.0)) == 2.0
 
 
 def test_sh_degree_grows_to_what_is_asked():
