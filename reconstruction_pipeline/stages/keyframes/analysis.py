@@ -11,9 +11,9 @@ import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
 from reconstruction_pipeline.artifacts.progress import Progress
+from reconstruction_pipeline.kernels.parallax import parallax_ratio
 from reconstruction_pipeline.stages.keyframes.decode import VideoReader
 from reconstruction_pipeline.stages.keyframes.motion import MotionTracker
-from reconstruction_pipeline.stages.keyframes.parallax import parallax_ratio
 from reconstruction_pipeline.stages.keyframes.sharpness import FLAT_STD, sharpness
 
 # Longest sides, pixels: blur of a pixel or two must survive the first, speed asks for the second.

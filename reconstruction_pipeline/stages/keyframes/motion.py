@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from reconstruction_pipeline.stages.keyframes.parallax import rotation_residuals
+from reconstruction_pipeline.kernels.parallax import rotation_residuals
 
 Gray = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float32]

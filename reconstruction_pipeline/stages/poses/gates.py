@@ -10,11 +10,13 @@ import numpy as np
 
 from reconstruction_pipeline.artifacts.colmap import ColmapModel
 from reconstruction_pipeline.artifacts.verdict import Gate
-from reconstruction_pipeline.stages.poses.geometry import largest_ray_angles
+from reconstruction_pipeline.stages.poses.geometry import largest_ray_angles, turning_residual
 
 MOVE = "Move, do not only turn: walk around the subject with 60 % overlap between views."
 # Over the longest side: from ultra-wide to short tele.
 FOCAL_RANGE = (0.4, 3.0)
+# Of the image motion, what a turning camera leaves; real captures keep five times as much.
+MIN_PARALLAX = 0.02
 MORE_VIEWS = "Film slower and in good light, with more texture in view, so that neighbouring frames match."
 
 
@@ -24,7 +26,7 @@ def measure(model: ColmapModel, images: int, focal_px: float) -> dict[str, Any]:
     `focal_px` is the focal length before undistortion, in keyframe pixels.
     """
     seen = np.array([len(image.xy) for image in model.images]) if model.images else np.zeros(1)
-    angles = largest_ray_angles(model)
+    angles, parallax = largest_ray_angles(model), turning_residual(model)
     return {
         "images": images,
         "registered": len(model.images),
@@ -34,6 +36,7 @@ def measure(model: ColmapModel, images: int, focal_px: float) -> dict[str, Any]:
         "mean_track_length": round(float(model.track_lengths.mean()), 3) if len(model.xyz) else 0.0,
         "median_triangulation_angle_deg": round(float(np.median(angles)), 3) if len(angles) else 0.0,
         "median_observations_per_image": float(np.median(seen)),
+        "parallax": None if parallax is None else round(parallax, 4),
         "focal_px": round(focal_px, 3),
     }
 
@@ -74,14 +77,7 @@ def pose_gates(
             MORE_VIEWS,
         ),
         _reprojection(metrics["mean_reprojection_error_px"]),
-        _at_least(
-            "triangulation_angle",
-            metrics["median_triangulation_angle_deg"],
-            2.0,
-            "block",
-            f"The median point is seen under at most {metrics['median_triangulation_angle_deg']:.1f} degrees.",
-            MOVE,
-        ),
+        _triangulation(metrics["median_triangulation_angle_deg"], metrics["parallax"]),
         Gate(
             "focal_length",
             FOCAL_RANGE[0] <= focal_ratio <= FOCAL_RANGE[1],
@@ -102,6 +98,15 @@ def pose_gates(
         ),
     ]
     return _advised_once(gates)
+
+
+def _triangulation(angle_deg: float, parallax: float | None) -> Gate:
+    """Rays must meet under an angle, and that angle must be real: not one that turning alone explains."""
+    if parallax is not None and parallax < MIN_PARALLAX:
+        message = f"Turning in place explains all but {100 * parallax:.1f} % of the image motion."
+        return Gate("triangulation_angle", False, "block", message, parallax, MIN_PARALLAX, MOVE)
+    message = f"The median point is seen under at most {angle_deg:.1f} degrees."
+    return _at_least("triangulation_angle", angle_deg, 2.0, "block", message, MOVE)
 
 
 def _advised_once(gates: list[Gate]) -> list[Gate]:

@@ -9,6 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from reconstruction_pipeline.artifacts.colmap import ColmapModel, PosedImage, rotation_of
+from reconstruction_pipeline.kernels.parallax import parallax_ratio, rotation_residuals
+
+# Image pairs that tell parallax: shared points, and median motion as a share of the diagonal.
+PAIR_POINTS, PAIR_SHIFT = 40, 0.03
 
 Array = npt.NDArray[np.float64]
 
@@ -177,6 +181,28 @@ def largest_ray_angles(model: ColmapModel, most: int = 4000) -> Array:
             rays /= np.maximum(np.linalg.norm(rays, axis=1, keepdims=True), 1e-12)
             angles.append(np.degrees(np.arccos(np.clip((rays @ rays.T).min(), -1, 1))))
     return np.array(angles)
+
+
+def turning_residual(model: ColmapModel) -> float | None:
+    """Share of the image motion that no turning camera explains (`kernels.parallax`), over spread image pairs.
+
+    Small reprojection errors prove nothing here: structure from motion can dress a pure rotation up as a scene.
+    None when too few pairs share points and moved between them.
+    """
+    residuals, motions = [], []
+    count = len(model.images)
+    for step in {max(1, count // part) for part in (8, 4, 3)}:
+        for i in range(0, count - step, max(1, count // 20)):
+            first, second = model.images[i], model.images[i + step]
+            _, a, b = np.intersect1d(first.point_rows, second.point_rows, return_indices=True)
+            camera = model.cameras[first.camera_id]
+            if len(a) < PAIR_POINTS or first.camera_id != second.camera_id:
+                continue
+            shift = float(np.median(np.linalg.norm(second.xy[b] - first.xy[a], axis=1)))
+            if shift > PAIR_SHIFT * np.hypot(camera.width, camera.height):
+                residuals.append(rotation_residuals(first.xy[a], second.xy[b], camera.width, camera.height))
+                motions.append(shift)
+    return parallax_ratio(residuals, motions)
 
 
 def _unit(vector: Array) -> Array:

@@ -107,31 +107,35 @@ def _climb(
             }
         )
         attempts.append({k: v for k, v in result.items() if k not in ("event", "peak_rss_mb")})
-        largest = max(result["models"], key=_size, default=None)
+        sound = [m for m in result["models"] if m["registered"] >= MIN_IMAGES and m["points"] >= MIN_POINTS]
+        largest = max(sound, key=_size, default=None)
         if largest and (best is None or _size(largest) > _size(best)):
             best, level = largest, number
-        if best and best["registered"] >= settings.retry_below * count:
+        if (best and best["registered"] >= settings.retry_below * count) or only_turned(result):
             break
-        if best is None and only_turned(result):
-            raise StageFailed(
-                f"camera_poses: the images match well ({result['strong_pairs']} of {result['pairs']} pairs share"
-                f" many points), but the camera shows no parallax. {MOVE}"
-            )
-    if best is None or best["registered"] < MIN_IMAGES or best["points"] < MIN_POINTS:
-        last = attempts[-1]
-        raise StageFailed(
-            f"camera_poses: no camera path could be found for the {count} images ({last['verified_pairs']} of"
-            f" {last['pairs']} image pairs share enough points). {MOVE}"
-        )
+    if best is None:
+        raise StageFailed(_why_no_model(attempts[-1], count))
     return best, level, attempts
 
 
 def only_turned(result: dict[str, Any]) -> bool:
-    """Whether an attempt without a model had plenty of matches, nearly all explained by turning (or a plane):
-    more features would find more of the same.
+    """Whether an attempt had plenty of matches, nearly all explained by turning (or a plane): more features
+    would find more of the same.
     """
     strong = result["strong_pairs"]
     return bool(strong >= 0.5 * result["pairs"] and result["homography_pairs"] >= 0.95 * strong)
+
+
+def _why_no_model(attempt: dict[str, Any], count: int) -> str:
+    if only_turned(attempt):
+        return (
+            f"camera_poses: the {count} images match well ({attempt['strong_pairs']} of {attempt['pairs']} pairs share"
+            f" many points), but the camera shows no parallax. {MOVE}"
+        )
+    return (
+        f"camera_poses: no camera path could be found for the {count} images ({attempt['verified_pairs']} of"
+        f" {attempt['pairs']} image pairs share enough points). {MOVE}"
+    )
 
 
 def _size(model: dict[str, Any]) -> tuple[int, int]:

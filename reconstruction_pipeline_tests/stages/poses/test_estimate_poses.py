@@ -108,6 +108,7 @@ def test_metrics_gates_and_files(poses: CameraPoses) -> None:
     assert metrics["mean_reprojection_error_px"] < 1.0
     assert metrics["mean_track_length"] >= 3
     assert metrics["median_triangulation_angle_deg"] > 2
+    assert metrics["parallax"] > 0.05
     assert metrics["fallback_level"] == 0
     assert metrics["peak_rss_mb"] > 50
     assert {g.name for g in poses.verdict.gates if not g.passed} <= {"points"}, "a tiny scene may be short of points"
@@ -258,6 +259,7 @@ def failing_metrics() -> dict[str, object]:
         "mean_track_length": 2.5,
         "mean_reprojection_error_px": 1.9,
         "median_triangulation_angle_deg": 1.0,
+        "parallax": None,
         "median_observations_per_image": 20.0,
     }
 
@@ -274,6 +276,9 @@ def test_each_failing_gate_speaks_and_advice_is_given_once() -> None:
         "reprojection_error",
         "triangulation_angle",
     }
+    angle = {**failing_metrics(), "median_triangulation_angle_deg": 12.0}
+    assert pose_gates({**angle, "parallax": 0.1}, 1.0, [], [], 0, "")[7].passed
+    assert not pose_gates({**angle, "parallax": 0.007}, 1.0, [], [], 0, "")[7].passed
     advice = [gate.advice for gate in gates if gate.advice]
     assert len(advice) == len(set(advice))
     assert "a.jpg" in gates[1].message and "b.jpg" in gates[2].message

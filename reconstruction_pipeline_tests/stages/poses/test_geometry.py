@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from reconstruction_pipeline.stages.poses.geometry import (
     largest_ray_angles,
     move,
     quaternion_of,
+    turning_residual,
     up_direction,
     upright,
 )
@@ -138,6 +140,21 @@ def test_ray_angles() -> None:
     model = orbit_model(views=2, points=50, sweep=np.pi / 2)
     expected = np.degrees(np.arccos((2.3**2) / (16 + 2.3**2)))
     assert np.median(largest_ray_angles(model)) == pytest.approx(expected, rel=0.1)
+
+
+def test_a_scene_made_up_from_turning_is_recognised() -> None:
+    model = orbit_model(views=12)
+    real = turning_residual(model)
+    assert real is not None and real > 0.1
+    turning = []
+    for i, image in enumerate(model.images):
+        angle = 0.04 * i
+        turn = np.array([[np.cos(angle), 0, -np.sin(angle)], [0, 1, 0], [np.sin(angle), 0, np.cos(angle)]])
+        seen = (model.xyz + np.array([0.0, 0.0, 4.0])) @ turn.T
+        xy = np.column_stack([500 * seen[:, 0] / seen[:, 2] + 320, 500 * seen[:, 1] / seen[:, 2] + 240])
+        turning.append(replace(image, xy=xy))
+    made_up = turning_residual(replace(model, images=tuple(turning)))
+    assert made_up is not None and made_up < 0.02
 
 
 def test_transforms_json_is_what_nerfstudio_reads() -> None:
