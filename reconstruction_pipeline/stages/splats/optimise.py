@@ -35,7 +35,7 @@ from reconstruction_pipeline.stages.splats.views import LoadedView, area_resize
 CURVE_ROWS = 200
 CONTRIBUTION_SHARE = 0.07
 """The last renders also sum up what each Gaussian contributes, for the final pruning: this share of
-them, or what an epoch takes if that is more."""
+them, or two epochs if that is more (the number of steps of a budget in seconds is not exact)."""
 SORT_EVERY = 4
 """Refinements between two sortings in space, which cost about two steps each."""
 REPORT_SECONDS = 0.5
@@ -170,7 +170,7 @@ def optimise(
     started = time.perf_counter() - state.elapsed
     last_report = last_checkpoint = time.perf_counter()
     done = plan.progress(state.step, state.elapsed)
-    collect_from = 1.0 - min(0.5, max(CONTRIBUTION_SHARE, 1.3 * len(views) / plan.steps))
+    collect_from = 1.0 - min(0.5, max(CONTRIBUTION_SHARE, 2.0 * len(views) / plan.steps))
     while done < 1.0:
         index = plan.level_index(done)
         level = plan.levels[index]
