@@ -72,6 +72,8 @@ def map_images(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     """Features, matches and models of the images in `job["groups"]` (images that share one camera)."""
     import pycolmap
 
+    from reconstruction_pipeline.stages.poses.numbering import number_by_name
+
     pycolmap.set_random_seed(job["seed"])
     names = sorted(name for group in job["groups"] for name in group["names"])
     database = Path(job["work"]) / "database.db"
@@ -81,6 +83,7 @@ def map_images(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     channel.send("phase", phase="features", total=len(names), octave=octave)
     for group in job["groups"]:
         _extract(job, group, database, octave)
+    number_by_name(database)
     with pycolmap.Database.open(database) as opened:
         images = {image.name: image.image_id for image in opened.read_all_images()}
         if set(images) != set(names):
