@@ -206,7 +206,8 @@ def _map(job: dict[str, Any], database: Path, channel: Channel) -> list[dict[str
 
     rung, registered = job["rung"], [0]
     options = pycolmap.IncrementalPipelineOptions()
-    options.num_threads = job["threads"]
+    # One thread: sums in a fixed order, and at this size a second thread hardly helps.
+    options.num_threads = 1
     options.random_seed = options.mapper.random_seed = options.triangulation.random_seed = job["seed"]
     options.max_runtime_seconds = int(job["time_limit_s"])
     options.init_num_trials = 60

@@ -22,11 +22,13 @@ from reconstruction_pipeline.artifacts.errors import Cancelled, StageFailed
 from reconstruction_pipeline.artifacts.keyframes import Keyframes
 from reconstruction_pipeline.artifacts.progress import NullProgress, RecordingProgress
 from reconstruction_pipeline.artifacts.verdict import Verdict
+from reconstruction_pipeline.stages.ingest import ingest
+from reconstruction_pipeline.stages.keyframes import KeyframeSettings, select_keyframes
 from reconstruction_pipeline.stages.poses import PoseSettings, estimate_poses
 from reconstruction_pipeline.stages.poses import stage as poses_stage
 from reconstruction_pipeline.stages.poses.child import PACKAGE_ROOT, ColmapChild
 from reconstruction_pipeline.stages.poses.gates import pose_gates
-from reconstruction_pipeline_tests.stages.captures import RoomCorner, texture
+from reconstruction_pipeline_tests.stages.captures import RoomCorner, real_capture, texture
 
 ANGLES = np.linspace(-0.35, 0.35, 10)
 SETTINGS = PoseSettings(threads=2, features=1200)
@@ -283,3 +285,11 @@ def test_each_failing_gate_speaks_and_advice_is_given_once() -> None:
     assert len(advice) == len(set(advice))
     assert "a.jpg" in gates[1].message and "b.jpg" in gates[2].message
     assert verdict.sentence().startswith("20 of 50 images were placed (40 %).")
+
+
+@pytest.mark.slow
+def test_a_real_video_of_turning_only_is_refused(tmp_path: Path) -> None:
+    source = ingest(real_capture("bad/rotation_only_synthetic.mp4"), tmp_path / "source")
+    keyframes = select_keyframes(source, KeyframeSettings(count=16, max_size=640), tmp_path / "keyframes")
+    with pytest.raises(StageFailed, match="do not only turn"):
+        estimate_poses(keyframes, PoseSettings(threads=2), tmp_path / "poses")
