@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -57,6 +58,9 @@ def ui(
     typer.echo(f"Dagster: http://{host}:{port}   storage: {settings.storage}   uploads: {settings.uploads}")
     sys.stdout.flush()
     os.chdir(settings.dagster_home)  # away from any project file that Dagster would prefer
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:Function `dev_command` is superseded")
+    # A shell starts background jobs with SIGINT ignored; Dagster would then ignore SIGTERM too and never end.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execv(program, [program, "dev", "-w", str(workspace_file()), "-h", host, "-p", str(port)])
 
 

@@ -27,9 +27,8 @@ from reconstruction_pipeline.artifacts.progress import NullProgress, Progress
 from reconstruction_pipeline.orchestration.executors import IN_PROCESS_CONFIG
 from reconstruction_pipeline.orchestration.names import JOB, VIDEOS
 from reconstruction_pipeline.orchestration.pool_places import (
-    PROCESS_TAG,
+    process_tags,
     release_places_of_dead_runs,
-    this_process,
     wait_for_place,
 )
 
@@ -66,10 +65,11 @@ def run_job(
             "execution": IN_PROCESS_CONFIG,
             "loggers": QUIET,
         },
-        tags={PARTITION_NAME_TAG: key, PROCESS_TAG: this_process()},
+        tags={PARTITION_NAME_TAG: key},
         remote_job_origin=_origin(),
         job_code_origin=job.get_python_origin(),
     )
+    instance.add_run_tags(run.run_id, process_tags(run.run_id))
     events = cast(Generator[dg.DagsterEvent, None, None], execute_run_iterator(job, run, instance))
     try:
         interrupted = _follow(events, instance, run, progress or NullProgress())

@@ -19,16 +19,19 @@ POLL_SECONDS = 0.5
 RELEASE_SECONDS = 10.0
 
 
-def this_process() -> str:
-    """The value of `PROCESS_TAG` for a run executed here: host, process id and when that process began."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_birth(os.getpid())}"
+def process_tags(run_id: str) -> dict[str, str]:
+    """Tags of a run executed by this process: the run, host, process id and when that process began.
+
+    The run's own id is among them because the UI copies tags to the runs that repeat it elsewhere.
+    """
+    return {PROCESS_TAG: f"{run_id}:{socket.gethostname()}:{os.getpid()}:{_birth(os.getpid())}"}
 
 
 def release_places_of_dead_runs(instance: dg.DagsterInstance) -> None:
     """End runs whose process on this machine is gone (killed), and give back their places in the pools."""
     unfinished = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
     for run in instance.get_runs(dg.RunsFilter(statuses=unfinished)):
-        if _is_dead(run.tags.get(PROCESS_TAG, "")):
+        if _is_dead(run):
             instance.report_run_failed(run, message="Its process was killed.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
@@ -53,10 +56,10 @@ def wait_for_place(
         time.sleep(POLL_SECONDS)
 
 
-def _is_dead(process: str) -> bool:
-    host, _, rest = process.partition(":")
-    pid, _, birth = rest.partition(":")
-    return host == socket.gethostname() and pid.isdigit() and not _lives(int(pid), birth)
+def _is_dead(run: dg.DagsterRun) -> bool:
+    run_id, host, pid, birth = (run.tags.get(PROCESS_TAG, "").split(":") + [""] * 4)[:4]
+    here = run_id == run.run_id and host == socket.gethostname() and pid.isdigit()
+    return here and not _lives(int(pid), birth)
 
 
 def _lives(pid: int, birth: str) -> bool:

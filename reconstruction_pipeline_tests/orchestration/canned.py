@@ -47,6 +47,8 @@ class CannedStages:
         workspace = call.args[-1]
         workspace.rmdir()  # the makers want to create it themselves
         made = MAKERS[call.entry](workspace)
+        if not made.previews():
+            scenes.draw(made.path("previews", "preview.jpg"), (320, 180), len(self.calls))
         verdict = self.verdicts.get(function, Verdict())
         return StageOutcome(type(made)(made.folder, made.metrics, verdict), 123.0)
 

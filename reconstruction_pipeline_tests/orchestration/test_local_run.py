@@ -16,7 +16,7 @@ from reconstruction_pipeline.orchestration.catalog import Catalog, Entry
 from reconstruction_pipeline.orchestration.io_manager import open_store
 from reconstruction_pipeline.orchestration.local_run import LOCATION, run_job
 from reconstruction_pipeline.orchestration.names import GPU_POOL, JOB, STAGES, VIDEOS
-from reconstruction_pipeline.orchestration.pool_places import PROCESS_TAG, release_places_of_dead_runs, this_process
+from reconstruction_pipeline.orchestration.pool_places import PROCESS_TAG, process_tags, release_places_of_dead_runs
 from reconstruction_pipeline_tests.orchestration.canned import CannedStages
 
 KEY = "walk"
@@ -42,16 +42,22 @@ def status(instance: dg.DagsterInstance, run_id: str) -> RunStatus:
     return run.status
 
 
-def dead_process() -> str:
+def process(**changes: str) -> str:
+    """The tag of a run of this process, for `hold_the_pool` to complete, with some parts changed."""
+    parts = dict(zip(("run", "host", "pid", "birth"), process_tags("{run}")[PROCESS_TAG].split(":"), strict=True))
+    return ":".join((parts | changes).values())
+
+
+def dead_process(run: str = "{run}") -> str:
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
-    host, _, _ = this_process().partition(":")
-    return f"{host}:{child.pid}:1"
+    return process(run=run, pid=str(child.pid), birth="1")
 
 
-def hold_the_pool(instance: dg.DagsterInstance, process: str) -> dg.DagsterRun:
+def hold_the_pool(instance: dg.DagsterInstance, tag: str) -> dg.DagsterRun:
     """A run of another process that occupies the only place of the pool."""
-    run = instance.create_run_for_job(make_other_job(), status=RunStatus.STARTED, tags={PROCESS_TAG: process})
+    run = instance.create_run_for_job(make_other_job(), status=RunStatus.STARTED)
+    instance.add_run_tags(run.run_id, {PROCESS_TAG: tag.format(run=run.run_id)})
     instance.event_log_storage.initialize_concurrency_limit_to_default(GPU_POOL)
     claim = instance.event_log_storage.claim_concurrency_slot(GPU_POOL, run.run_id, "training")
     assert claim.is_claimed
@@ -119,23 +125,23 @@ def test_a_killed_runs_place_is_given_back(instance: dg.DagsterInstance) -> None
     assert status(instance, dead.run_id) is RunStatus.FAILURE
 
 
-def test_living_runs_and_those_of_other_machines_keep_their_places(instance: dg.DagsterInstance) -> None:
-    for process in (this_process(), "elsewhere:1:2", ""):
-        run = hold_the_pool(instance, process)
+def test_living_runs_and_those_of_others_keep_their_places(instance: dg.DagsterInstance) -> None:
+    repeated_in_the_ui = dead_process(run="the-run-that-it-repeats")
+    for tag in (process(), process(host="elsewhere", birth="1"), repeated_in_the_ui, ""):
+        run = hold_the_pool(instance, tag)
         release_places_of_dead_runs(instance)
         assert status(instance, run.run_id) is RunStatus.STARTED
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def test_a_process_id_used_again_is_not_taken_for_the_run(instance: dg.DagsterInstance) -> None:
-    host, pid, _ = this_process().split(":")
-    run = hold_the_pool(instance, f"{host}:{pid}:1")
+    run = hold_the_pool(instance, process(birth="1"))
     release_places_of_dead_runs(instance)
     assert status(instance, run.run_id) is RunStatus.FAILURE
 
 
 def test_a_run_waits_for_the_pool_says_so_and_goes_on(instance: dg.DagsterInstance) -> None:
-    other = hold_the_pool(instance, this_process())
+    other = hold_the_pool(instance, process())
     progress = RecordingProgress()
 
     def give_back() -> None:
@@ -156,7 +162,7 @@ def test_a_run_waits_for_the_pool_says_so_and_goes_on(instance: dg.DagsterInstan
 def test_ctrl_c_while_waiting_for_the_pool(instance: dg.DagsterInstance) -> None:
     import signal
 
-    hold_the_pool(instance, this_process())
+    hold_the_pool(instance, process())
 
     class Interrupting(RecordingProgress):
         def report(self, stage: str, done: float, total: float, note: str = "") -> None:
