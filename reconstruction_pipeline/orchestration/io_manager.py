@@ -52,4 +52,7 @@ class ArtifactIOManager(dg.ConfigurableIOManager):
 
     def load_input(self, context: dg.InputContext) -> Artifact:
         """The current version of the upstream asset for this partition."""
-        return open_store().load(KINDS[context.asset_key.path[-1]], context.partition_key)
+        try:
+            return open_store().load(KINDS[context.asset_key.path[-1]], context.partition_key)
+        except InvalidArtifact as error:
+            raise dg.Failure(str(error), allow_retries=False) from error

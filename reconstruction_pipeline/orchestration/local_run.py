@@ -110,6 +110,8 @@ def _follow(
             except StopIteration:
                 pass
             return True
+        if event.is_step_up_for_retry:
+            progress.report("waiting", 0, 0, f"to try {event.step_key} again")
     return False
 
 

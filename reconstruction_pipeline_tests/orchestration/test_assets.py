@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from reconstruction_pipeline.artifacts import Gate, Keyframes, SceneReport, Verdict
 from reconstruction_pipeline.artifacts.errors import InputRejected, StageFailed
 from reconstruction_pipeline.definitions import defs
+from reconstruction_pipeline.orchestration.ingesting import open_catalog
 from reconstruction_pipeline.orchestration.io_manager import open_store
 from reconstruction_pipeline.orchestration.names import GPU_POOL, HARDWARE_TAG, STAGES
 from reconstruction_pipeline.orchestration.stage_process import TransientFailure
@@ -124,11 +126,68 @@ def test_exit_code_of_a_rejected_input_is_kept(line: Line) -> None:
     assert failure and failure.exit_code == 2
 
 
-@pytest.mark.slow
+@pytest.fixture
+def no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", lambda self, attempt: 0.0)
+
+
+@pytest.mark.usefixtures("no_delay")
 def test_a_transient_failure_is_tried_again(line: Line) -> None:
-    line.stages.errors["ingest"] = [TransientFailure("killed")]
+    line.stages.errors["ingest"] = [TransientFailure("killed"), OSError(28, "No space left on device")]
     assert line.run("source_video").success
-    assert line.stages.calls == ["ingest", "ingest"]
+    assert line.stages.calls == ["ingest"] * 3
+    assert len(list((open_store().scratch / "work").iterdir())) == 0
+
+
+@pytest.mark.usefixtures("no_delay")
+def test_a_process_that_always_dies_stops_the_line_with_a_report(line: Line) -> None:
+    line.stages.errors["estimate_poses"] = [TransientFailure("it ended without a result (exit status -9).")] * 9
+    assert not line.run().success
+    assert line.stages.calls.count("estimate_poses") == 3
+    failure = open_store().failure("camera_poses", line.key)
+    assert failure and failure.exit_code == 3
+    assert "tried 3 times: it ended without a result (exit status -9); free memory" in failure.sentence
+    assert metrics(line)["failed"]["stage"] == "camera_poses"  # type: ignore[index]
+
+
+def attempts(result: dg.ExecuteInProcessResult) -> int:
+    """Starts of steps, first attempts and others."""
+    kinds = [event.event_type for event in result.all_events]
+    return sum(k in (dg.DagsterEventType.STEP_START, dg.DagsterEventType.STEP_RESTARTED) for k in kinds)
+
+
+@pytest.mark.usefixtures("no_delay")
+def test_a_missing_input_is_said_once(line: Line) -> None:
+    result = line.run("camera_poses")
+    assert not result.success
+    assert attempts(result) == 1
+    (event,) = result.get_step_failure_events()
+    error = event.step_failure_data.error
+    assert error and "materialize 'keyframes' for this video first" in str(error.to_string())
+
+
+@pytest.mark.usefixtures("no_delay")
+def test_a_capture_that_is_gone_is_said_once_and_reported(line: Line) -> None:
+    origin = Path(open_catalog().require(line.key).origin)
+    origin.unlink()
+    result = line.run()
+    assert not result.success
+    assert attempts(result) == 1
+    failure = open_store().failure("source_video", line.key)
+    assert failure and failure.exit_code == 2 and str(origin) in failure.sentence
+    assert metrics(line)["grade"] == "F"
+
+
+def test_the_stored_copy_serves_when_the_capture_is_gone(line: Line) -> None:
+    line.run("source_video")
+    Path(open_catalog().require(line.key).origin).unlink()
+    assert line.run("source_video").success
+
+
+def test_an_unfinished_stage_leaves_no_files(line: Line) -> None:
+    line.stages.errors["estimate_poses"] = [StageFailed("walk: no two frames match.")]
+    line.run()
+    assert list((open_store().scratch / "work").iterdir()) == []
 
 
 def test_a_side_branch_that_fails_keeps_the_rest_of_the_deliverables(line: Line) -> None:

@@ -9,9 +9,7 @@ import dagster as dg
 from reconstruction_pipeline.artifacts import Artifact
 from reconstruction_pipeline.orchestration.checks import GateNames, check_specs
 from reconstruction_pipeline.orchestration.names import GPU_POOL, GROUP, HARDWARE_TAG, videos
-
-# Only for what another attempt may cure: I/O errors and killed processes. A stage's own refusal is final.
-RETRIES = dg.RetryPolicy(max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+from reconstruction_pipeline.orchestration.retries import RETRIES
 
 
 def asset_settings(

@@ -17,7 +17,7 @@ def source_video(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.Ma
     return pipeline.run(
         context,
         "reconstruction_pipeline.stages.ingest:ingest",
-        args=(capture_of(context.partition_key),),
+        args=lambda: (capture_of(context.partition_key),),
         gates=gates.SOURCE_VIDEO,
         returns=SourceVideo,
         data_version_metric="sha256",
