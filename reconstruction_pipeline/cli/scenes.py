@@ -11,6 +11,7 @@ import typer
 
 from reconstruction_pipeline.artifacts.errors import MissingRequirement, ReconstructionError, UsageError
 from reconstruction_pipeline.cli.folders import require_writable
+from reconstruction_pipeline.cli.silence import silence
 from reconstruction_pipeline.cli.terminal import TerminalProgress
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ AGAIN = typer.Option(False, "--again", help="Run although the same content was d
 
 
 def run(
+    context: typer.Context,
     inputs: list[Path] = typer.Argument(..., metavar="INPUT...", help="Videos, or folders or zips of photos."),
     preset: PresetName = PRESET,
     out: Path | None = OUT,
@@ -54,7 +56,7 @@ def run(
     code = 0
     for path in inputs:
         try:
-            _one(path, name, preset, device, out, accept_failed_gates, again)
+            _one(context, path, name, preset, device, out, accept_failed_gates, again)
         except ReconstructionError as error:
             if len(inputs) == 1:
                 raise
@@ -63,19 +65,26 @@ def run(
     return code
 
 
-def demo(preset: PresetName = PRESET, device: str = DEVICE, out: Path | None = OUT) -> int:
+def demo(context: typer.Context, preset: PresetName = PRESET, device: str = DEVICE, out: Path | None = OUT) -> int:
     """Make the sample video (once) and reconstruct it, end to end."""
     from reconstruction_pipeline.sample import make_sample
     from reconstruction_pipeline.settings import load_settings
 
     with TerminalProgress() as progress:
         sample = make_sample(load_settings().scratch / "sample", "demo", progress=progress)
-    _one(sample.video, "demo", preset, device, out, accept=False, again=True)
+    _one(context, sample.video, "demo", preset, device, out, accept=False, again=True)
     return 0
 
 
 def _one(
-    path: Path, name: str | None, preset: PresetName, device: str, out: Path | None, accept: bool, again: bool
+    context: typer.Context,
+    path: Path,
+    name: str | None,
+    preset: PresetName,
+    device: str,
+    out: Path | None,
+    accept: bool,
+    again: bool,
 ) -> None:
     from reconstruction_pipeline.orchestration.scene_run import SceneRequest, reconstruct_scene
     from reconstruction_pipeline.settings import load_settings, use_dagster_home
@@ -85,7 +94,8 @@ def _one(
     settings = load_settings()
     use_dagster_home(settings)
     _require_disk(settings.scratch)
-    with TerminalProgress() as progress:
+    debug = bool(context.find_root().params.get("debug"))
+    with TerminalProgress() as progress, silence(not debug):
         request = SceneRequest(path, name, preset.value, device, accept, again)
         outcome = reconstruct_scene(request, progress, progress.say)
     _summary(outcome, _copy_out(outcome, out) if out else outcome.folder)

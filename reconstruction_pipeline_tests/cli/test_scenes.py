@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import dagster as dg
@@ -144,6 +146,35 @@ def test_a_bug_of_a_stage_names_the_run(cli: Cli, stages: CannedStages, videos: 
     done = cli("run", videos[0])
     assert done.code == 3
     assert "reconstruct ui" in done.error
+
+
+CHATTY = """
+import subprocess, sys
+from reconstruction_pipeline.cli import main
+from reconstruction_pipeline.orchestration import pipeline
+from reconstruction_pipeline_tests.orchestration.canned import CannedStages
+stages = CannedStages()
+def chatty(call, progress):
+    subprocess.run(["echo", "chatter of " + call.entry], check=True)
+    print("WARNING: deprecated", file=sys.stderr)
+    return stages(call, progress)
+pipeline.run_stage_process = chatty
+main()
+"""
+
+
+@pytest.mark.slow
+def test_what_stages_print_is_in_the_log_and_on_the_terminal_with_debug_only(videos: list[Path], storage: Path) -> None:
+    """In a process of its own, as Dagster captures by descriptors that pytest has replaced here."""
+    command = [sys.executable, "-c", CHATTY, "run", str(videos[0]), "--again"]
+    quiet = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "chatter" not in quiet.stdout + quiet.stderr and "deprecated" not in quiet.stdout + quiet.stderr
+    assert "extract_mesh: 100 %" in quiet.stderr
+    logs = [path.read_text() for path in (storage.parent / "home").rglob("compute_logs/*")]
+    assert any("chatter of reconstruction_pipeline.stages.mesh" in text for text in logs)
+    assert any("WARNING: deprecated" in text for text in logs)
+    loud = subprocess.run([*command, "--debug"], capture_output=True, text=True, check=True)
+    assert "chatter of" in loud.stdout and "deprecated" in loud.stderr
 
 
 def test_ctrl_c_ends_with_130_and_a_clean_slate(
