@@ -12,6 +12,7 @@ from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
 from reconstruction_pipeline.artifacts.ply import sh_degree_of
 from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.artifacts.verdict import Gate
+from reconstruction_pipeline.artifacts.views import pinhole_view
 from reconstruction_pipeline.stages.compression.codecs import WriteOptions, read_splats, write_splats
 from reconstruction_pipeline.stages.compression.codecs.palette import palette_size
 from reconstruction_pipeline.stages.compression.fidelity import Fidelity, WorstView, measure
@@ -41,10 +42,16 @@ def write_sog(
     path: Path, scene: Gaussians, ply_bytes: int, poses: CameraPoses, settings: CompressionSettings, progress: Progress
 ) -> Attempt:
     """Write `scene` to `path` and measure it; the attempt that is kept is the last one."""
+    model = poses.model()
+    # Not the held-out views: what is measured there must not have been fitted there.
+    views = tuple(
+        pinhole_view(model, image) for row, image in enumerate(model.images) if row % max(settings.holdout, 2)
+    )
     palette = 0 if sh_degree_of(scene) == 0 else settings.palette or palette_size(scene.count)
     for number in range(ATTEMPTS):
         span = (0.05 + 0.9 * number / ATTEMPTS, 0.9 / ATTEMPTS)
-        attempt = _attempt(path, scene, ply_bytes, palette, poses, settings, progress, span)
+        options = WriteOptions(None, palette or None, settings.kmeans_iterations, settings.seed, views)
+        attempt = _attempt(path, scene, ply_bytes, options, poses, settings, progress, span)
         loss = attempt.fidelity.loss_db if attempt.fidelity is not None else 0.0
         if settings.palette is not None or palette == 0 or palette >= scene.count or loss <= 0.5 * settings.max_loss_db:
             break
@@ -58,16 +65,17 @@ def _attempt(
     path: Path,
     scene: Gaussians,
     ply_bytes: int,
-    palette: int,
+    options: WriteOptions,
     poses: CameraPoses,
     settings: CompressionSettings,
     progress: Progress,
     span: tuple[float, float],
 ) -> Attempt:
     start, width = span
+    palette = options.palette or 0
     progress.report(STAGE, start, 1.0, f"writing {scene.count:,} splats as SOG")
     started = time.perf_counter()
-    write_splats(path, scene, WriteOptions(None, palette or None, settings.kmeans_iterations, settings.seed))
+    write_splats(path, scene, options)
     seconds, size = time.perf_counter() - started, path.stat().st_size
     try:
         decoded = read_splats(path)

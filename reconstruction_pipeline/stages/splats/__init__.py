@@ -56,6 +56,4 @@ def gaussian_splats(
         "seconds": round(time.perf_counter() - started, 3),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0, 1),
     }
-    return replace(
-        GaussianSplats(workspace), metrics=metrics, verdict=Verdict.of([*result.gates, *file_gates])
-    )
+    return replace(GaussianSplats(workspace), metrics=metrics, verdict=Verdict.of([*result.gates, *file_gates]))

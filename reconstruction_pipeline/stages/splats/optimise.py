@@ -38,6 +38,8 @@ CONTRIBUTION_SHARE = 0.07
 them, or two epochs if that is more (the number of steps of a budget in seconds is not exact)."""
 SORT_EVERY = 4
 """Refinements between two sortings in space, which cost about two steps each."""
+DECAY_EVERY = 8
+"""Steps between two applications of the decay, which passes over most of the parameters."""
 REPORT_SECONDS = 0.5
 
 
@@ -102,10 +104,14 @@ def gradient_step(
     scratch.rasterizer.backward(gradient, scratch.grads)
     add_colour_gradient(scratch.grads, state.count, state.tallies[THIS_EPOCH])
     regularise(state.planes, scratch.grads, state.count, settings.opacity_reg, settings.scale_reg)
+    rates = schedule.learning_rates(progress, settings, scratch.rate_scale)
     adam_step(
-        state.planes, scratch.grads, state.m, state.v, state.count,
-        schedule.learning_rates(progress, settings, scratch.rate_scale), state.step + 1, settings.beta1, settings.beta2,
+        state.planes, scratch.grads, state.m, state.v, state.count, rates, state.step + 1,
+        settings.beta1, settings.beta2,
     )  # fmt: skip
+    if settings.sh_decay > 0 and (state.step + 1) % DECAY_EVERY == 0:
+        rest = slice(layout.SH + 3, layout.ROWS)
+        state.planes[rest, : state.count] *= np.float32(1.0 - DECAY_EVERY * rates[rest.start] * settings.sh_decay)
     if settings.noise > 0 and progress < settings.cooldown_start:
         amount = settings.noise * schedule.means_rate(progress, settings, 1.0)
         add_noise(state.planes, state.count, amount, settings.seed, state.step)
@@ -132,9 +138,7 @@ def preference(
 def refine(state: TrainState, plan: schedule.Plan, settings: TrainSettings, progress: float) -> None:
     """Relocate the dead and grow towards the count that the schedule wants."""
     if not np.isfinite(state.planes[:, : state.count]).all():
-        raise StageFailed(
-            f"A Gaussian stopped being a number before step {state.step}; train again with another seed."
-        )
+        raise StageFailed(f"A Gaussian stopped being a number before step {state.step}; train again with another seed.")
     if progress >= settings.refine_until:
         return
     if state.step % (SORT_EVERY * settings.refine_every) == 0:

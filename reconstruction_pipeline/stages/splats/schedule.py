@@ -127,9 +127,7 @@ def target_count(progress: float, cap: int, initial: int, factor: int, settings:
     return int(min(cap, max(start, min(wanted, cap / factor))))
 
 
-def plan(
-    settings: TrainSettings, width: int, height: int, points: InitialPoints, pace: float = 1.0
-) -> Plan:
+def plan(settings: TrainSettings, width: int, height: int, points: InitialPoints, pace: float = 1.0) -> Plan:
     """The schedule for pictures of that size; `pace` is this machine's time over the modelled one."""
     shapes = level_shapes(width, height, settings)
     if settings.steps is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
+from reconstruction_pipeline.kernels.camera import PinholeView
 
 
 @dataclass(frozen=True)
@@ -15,13 +16,15 @@ class WriteOptions:
 
     `sh_degree`: highest spherical-harmonics degree kept, 0..3 (None: the smallest that holds all that is
     not zero); `palette`: entries of SOG's SH palette (None: chosen from the count); `kmeans_iterations`:
-    its refinement passes; `seed`: of every random choice, so that equal input gives equal bytes.
+    its refinement passes; `seed`: of every random choice, so that equal input gives equal bytes; `views`: the
+    cameras the scene was captured with, in its world, so that a lossy format can be truest where it is seen.
     """
 
     sh_degree: int | None = None
     palette: int | None = None
     kmeans_iterations: int = 8
     seed: int = 0
+    views: tuple[PinholeView, ...] = ()
 
 
 class Codec(Protocol):

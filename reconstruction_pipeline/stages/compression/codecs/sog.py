@@ -27,6 +27,7 @@ from reconstruction_pipeline.stages.compression.codecs.importance import quantis
 from reconstruction_pipeline.stages.compression.codecs.ordering import morton_order
 from reconstruction_pipeline.stages.compression.codecs.palette import kmeans_palette, palette_size
 from reconstruction_pipeline.stages.compression.codecs.sog_reader import read_sog
+from reconstruction_pipeline.stages.compression.codecs.viewing import correction, from_everywhere, from_views
 
 MAX_SIDE = 16383  # WebP's limit
 PALETTE_COLUMNS = 64
@@ -63,8 +64,14 @@ def encode(gaussians: Gaussians, degree: int, options: WriteOptions) -> tuple[di
     order = morton_order(means)
     scene = gaussians.take(order)
     weights = quantisation_weights(scene)
+    sh_meta: dict[str, Any] | None = None
+    sh_pictures: dict[str, Bytes] = {}
+    colours = scene.sh[:, 0]
+    if degree > 0:
+        sh_meta, sh_pictures, shift = _encode_harmonics(scene, weights, degree, options)
+        colours = colours + shift
     scales_book = weighted_codebook(scene.log_scales.ravel(), np.repeat(weights, 3))
-    colour_book = weighted_codebook(scene.sh[:, 0].ravel(), np.repeat(weights, 3))
+    colour_book = weighted_codebook(colours.ravel(), np.repeat(weights, 3))
     opaque = np.full(scene.count, 255, np.uint8)
     opacity = np.rint(255.0 * sigmoid(scene.opacity_logits)).astype(np.uint8)
     means = means[order]
@@ -73,7 +80,7 @@ def encode(gaussians: Gaussians, degree: int, options: WriteOptions) -> tuple[di
         "means_u.webp": texture((means >> 8).astype(np.uint8), opaque),
         "quats.webp": texture(*quantise_quaternions(scene.quats)),
         "scales.webp": texture(nearest_code(scales_book, scene.log_scales), opaque),
-        "sh0.webp": texture(nearest_code(colour_book, scene.sh[:, 0]), opacity),
+        "sh0.webp": texture(nearest_code(colour_book, colours), opacity),
     }
     meta: dict[str, Any] = {
         "version": 2,
@@ -84,8 +91,8 @@ def encode(gaussians: Gaussians, degree: int, options: WriteOptions) -> tuple[di
         "quats": {"files": ["quats.webp"]},
         "sh0": {"codebook": colour_book.tolist(), "files": ["sh0.webp"]},
     }
-    if degree > 0:
-        meta["shN"], sh_pictures = _encode_harmonics(scene, weights, degree, options)
+    if sh_meta is not None:
+        meta["shN"] = sh_meta
         pictures |= sh_pictures
     return meta, pictures
 
@@ -111,17 +118,25 @@ def quantise_quaternions(quats: npt.NDArray[np.float32]) -> tuple[Bytes, Bytes]:
 
 def _encode_harmonics(
     scene: Gaussians, weights: npt.NDArray[np.float64], degree: int, options: WriteOptions
-) -> tuple[dict[str, Any], dict[str, Bytes]]:
-    """The palette and labels of the coefficients above degree 0."""
+) -> tuple[dict[str, Any], dict[str, Bytes], npt.NDArray[np.float32]]:
+    """The palette and labels of the coefficients above degree 0, and what the base colours (N, 3) owe to them."""
     coefficients = SH_COEFFICIENTS[degree] - 1
-    points = np.ascontiguousarray(scene.sh[:, 1 : 1 + coefficients].reshape(scene.count, -1))
+    exact = scene.sh[:, 1 : 1 + coefficients]
+    if options.views:
+        viewing = from_views(scene.means, weights, options.views, coefficients)
+    else:
+        viewing = from_everywhere(scene.count, coefficients)
     size = min(options.palette or palette_size(scene.count), MAX_PALETTE)
-    palette, labels = kmeans_palette(points, weights, size, options.kmeans_iterations, options.seed)
+    points = _in_metric(exact, viewing.root)
+    trained, labels = kmeans_palette(points, weights, size, options.kmeans_iterations, options.seed)
+    palette = _in_metric(trained.reshape(-1, coefficients, 3), np.linalg.inv(viewing.root))
     mass = np.bincount(labels, weights=weights, minlength=len(palette)) + 1e-6
     book = weighted_codebook(palette.ravel(), np.repeat(mass, palette.shape[1]))
     codes = nearest_code(book, palette)
     # The nearest entry after quantisation need not be the one that was trained.
-    labels, _ = nearest(points, book[codes])
+    stored = book[codes].reshape(-1, coefficients, 3).astype(np.float32)
+    labels, _ = nearest(points, _in_metric(stored, viewing.root))
+    shift = correction(viewing, exact - stored[labels])
     labels, codes = _sorted_by_use(labels, codes)
     rows = -(-len(codes) // PALETTE_COLUMNS)
     padded = np.zeros((rows * PALETTE_COLUMNS, coefficients, 3), np.uint8)
@@ -136,7 +151,13 @@ def _encode_harmonics(
         "files": ["shN_centroids.webp", "shN_labels.webp"],
     }
     opaque = np.full(scene.count, 255, np.uint8)
-    return meta, {"shN_centroids.webp": centroids, "shN_labels.webp": texture(split, opaque)}
+    return meta, {"shN_centroids.webp": centroids, "shN_labels.webp": texture(split, opaque)}, shift
+
+
+def _in_metric(coefficients: npt.NDArray[np.float32], root: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Rows (M, K, 3) as (M, 3 K) points whose squared distance is the seen error."""
+    turned = np.einsum("nkc,kj->njc", coefficients, root)
+    return np.ascontiguousarray(turned.reshape(len(coefficients), -1), np.float32)
 
 
 def _sorted_by_use(labels: npt.NDArray[np.int32], codes: Bytes) -> tuple[npt.NDArray[np.int32], Bytes]:
