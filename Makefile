@@ -31,8 +31,8 @@ lint: setup ## Style, types and import directions
 bench: setup ## Measure the kernels, with the factor by which this machine differs from the reference
 	@$(BIN)/python -m reconstruction_pipeline.kernels.bench
 
-soak: setup ## What is too long for every change: the slow tests on all real captures
-	@RECONSTRUCTION_SOAK=1 $(BIN)/python -m pytest -q -m "slow or daemon or browser" --timeout 3600
+soak: setup ## The slow rings alone: real training, real runs, daemon, browser
+	@$(BIN)/python -m pytest -q -m "slow or daemon or browser" --timeout 3600
 
 clean-cache: ## Forget compiled kernels
 	@find reconstruction_pipeline -name '*.nb[ci]' -delete

@@ -28,6 +28,8 @@ class Preset:
     gaussian_splats: TrainSettings
     mesh: MeshSettings
     compressed_splats: CompressionSettings
+    minutes: float
+    """About how long a scene takes on two cores; measured for fastest and balanced, estimated for quality."""
 
 
 HOLDOUT = 8
@@ -40,6 +42,7 @@ PRESETS: dict[str, Preset] = {
         gaussian_splats=TrainSettings(seconds=25, max_size=480, holdout=HOLDOUT),
         mesh=MeshSettings(render_side=480, resolution=192, max_faces=60_000),
         compressed_splats=CompressionSettings(holdout=HOLDOUT),
+        minutes=1.5,
     ),
     "balanced": Preset(
         keyframes=KeyframeSettings(count=64, max_size=1024),
@@ -48,6 +51,7 @@ PRESETS: dict[str, Preset] = {
         gaussian_splats=TrainSettings(seconds=100, max_size=720, holdout=HOLDOUT),
         mesh=MeshSettings(),
         compressed_splats=CompressionSettings(holdout=HOLDOUT),
+        minutes=3.5,
     ),
     "quality": Preset(
         keyframes=KeyframeSettings(count=120, max_size=1600),
@@ -56,6 +60,7 @@ PRESETS: dict[str, Preset] = {
         gaussian_splats=TrainSettings(seconds=900, max_size=1280, holdout=HOLDOUT),
         mesh=MeshSettings(render_side=960, resolution=480, max_faces=500_000),
         compressed_splats=CompressionSettings(holdout=HOLDOUT),
+        minutes=25,
     ),
 }
 

@@ -54,7 +54,7 @@ def reconstruct_scene(request: SceneRequest, progress: Progress, say: Callable[[
     Before anything is registered it raises `UsageError` or `InputRejected` for an unusable input, and
     `MissingRequirement` for a device that this machine lacks.
     """
-    preset_named(request.preset, request.device)
+    row = preset_named(request.preset, request.device)
     if request.device == "cuda":
         choose_device("cuda")  # says now what training would say after minutes
     probe(request.path)
@@ -67,6 +67,7 @@ def reconstruct_scene(request: SceneRequest, progress: Progress, say: Callable[[
         return outcome_of(store, key)
     catalog.register(Entry(key, str(request.path.resolve()), sha256))
     say(f"{key}: reconstructing {request.path} with preset {request.preset}")
+    say(f"expect about {row.minutes:g} minutes on two cores, 1 GB of memory and 0.2 GB of disk")
     choices = {
         "preset": request.preset,
         "device": request.device,
