@@ -21,8 +21,12 @@ from reconstruction_pipeline.stages.compression.settings import CompressionSetti
 
 STAGE = "compressed_splats"
 ATTEMPTS = 3
-ROOM = 1.4
-"""A doubled palette makes a file at most this much larger; less room than that in the ratio is not tried."""
+GROWTH = 0.485
+"""The file grows with this power of the palette at most: a doubled palette makes it up to 1.4 times larger."""
+SPARE = 1.03
+"""The ratio is aimed to stay this much above its limit."""
+MIN_STEP = 1.1
+"""A palette that could grow by less than this is not tried again."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,10 @@ def write_sog(
         loss = attempt.fidelity.loss_db if attempt.fidelity is not None else 0.0
         if settings.palette is not None or palette == 0 or palette >= scene.count or loss <= 0.5 * settings.max_loss_db:
             break
-        if attempt.ratio < ROOM * settings.min_ratio:
+        step = min(2.0, (attempt.ratio / (SPARE * settings.min_ratio)) ** (1.0 / GROWTH))
+        if step < MIN_STEP:
             break
-        palette *= 2
+        palette = min(int(palette * step), scene.count)
     return attempt
 
 

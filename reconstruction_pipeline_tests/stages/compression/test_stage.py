@@ -99,14 +99,14 @@ def test_a_file_that_loses_too_much_only_warns(inputs: tuple[GaussianSplats, Cam
 
 
 @needs_viewer
-def test_a_lossy_palette_is_doubled_while_the_ratio_permits(
+def test_a_lossy_palette_grows_while_the_ratio_permits(
     inputs: tuple[GaussianSplats, CameraPoses], tmp_path: Path
 ) -> None:
     first = compress_splats(*inputs, SETTINGS, tmp_path, NullProgress()).metrics
     # Tighter than what the first palette gives.
     tight = replace(SETTINGS, max_loss_db=first["sog_psnr_loss_db"] * 1.5, min_ratio=2.0)
     second = compress_splats(*inputs, tight, tmp_path, NullProgress()).metrics
-    assert second["sog_palette"] in (2 * first["sog_palette"], 4 * first["sog_palette"])
+    assert first["sog_palette"] < second["sog_palette"] <= 4 * first["sog_palette"]
     assert second["sog_psnr_loss_db"] < first["sog_psnr_loss_db"]
     assert second["sog_bytes"] > first["sog_bytes"]
     no_room = replace(tight, min_ratio=first["sog_ratio"])
