@@ -42,7 +42,7 @@ PRESETS: dict[str, Preset] = {
         gaussian_splats=TrainSettings(seconds=25, max_size=480, holdout=HOLDOUT),
         mesh=MeshSettings(render_side=480, resolution=192, max_faces=60_000),
         compressed_splats=CompressionSettings(holdout=HOLDOUT),
-        minutes=1.5,
+        minutes=1,
     ),
     "balanced": Preset(
         keyframes=KeyframeSettings(count=64, max_size=1024),
@@ -51,7 +51,7 @@ PRESETS: dict[str, Preset] = {
         gaussian_splats=TrainSettings(seconds=100, max_size=720, holdout=HOLDOUT),
         mesh=MeshSettings(),
         compressed_splats=CompressionSettings(holdout=HOLDOUT),
-        minutes=3.5,
+        minutes=3,
     ),
     "quality": Preset(
         keyframes=KeyframeSettings(count=120, max_size=1600),
