@@ -14,8 +14,9 @@ import pytest
 from skimage.transform import SimilarityTransform
 
 from reconstruction_pipeline.artifacts import CameraPoses, Keyframes
+from reconstruction_pipeline.artifacts.colmap import ColmapModel
 from reconstruction_pipeline.artifacts.store import ArtifactStore
-from reconstruction_pipeline.sample import make_sample
+from reconstruction_pipeline.sample import Frames, make_sample
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -58,6 +59,18 @@ def metrics(demo: Path) -> dict[str, Any]:
     return found
 
 
+def poses_and_truth(demo: Path) -> tuple[ColmapModel, Frames, np.ndarray]:
+    """The reconstructed cameras, the sample's, and for each of the first the index of its frame."""
+    store = ArtifactStore(demo, demo / ".scratch")
+    table = store.load(Keyframes, "demo").table().set_index("name")
+    model = store.load(CameraPoses, "demo").model()
+    truth = make_sample(demo / ".scratch" / "sample").frames
+    times = table.loc[[image.name for image in model.images], "timestamp_s"].to_numpy()
+    nearest = np.abs(truth.timestamps[None] - times[:, None]).argmin(axis=1)
+    assert np.allclose(truth.timestamps[nearest], times, atol=1e-3)
+    return model, truth, nearest
+
+
 def test_everything_is_delivered_and_good(demo: Path, metrics: dict[str, Any]) -> None:
     assert {path.name for path in (demo / "deliverables" / "demo").iterdir()} >= DELIVERED
     assert metrics["grade"] in ("A", "B"), metrics["warnings"]
@@ -71,13 +84,7 @@ def test_everything_is_delivered_and_good(demo: Path, metrics: dict[str, Any]) -
 def test_every_camera_is_where_it_was(demo: Path, metrics: dict[str, Any]) -> None:
     """Registered all; absolute trajectory error after a similarity within 1 % of the path's extent."""
     assert metrics["camera_poses"]["registered"] == metrics["camera_poses"]["images"]
-    store = ArtifactStore(demo, demo / ".scratch")
-    table = store.load(Keyframes, "demo").table().set_index("name")
-    model = store.load(CameraPoses, "demo").model()
-    truth = make_sample(demo / ".scratch" / "sample").frames
-    times = table.loc[[image.name for image in model.images], "timestamp_s"].to_numpy()
-    nearest = np.abs(truth.timestamps[None] - times[:, None]).argmin(axis=1)
-    assert np.allclose(truth.timestamps[nearest], times, atol=1e-3)
+    model, truth, nearest = poses_and_truth(demo)
     wanted = truth.centers[nearest]
     fit = SimilarityTransform.from_estimate(model.centers, wanted)
     error = np.linalg.norm(fit(model.centers) - wanted, axis=1)
@@ -87,12 +94,7 @@ def test_every_camera_is_where_it_was(demo: Path, metrics: dict[str, Any]) -> No
 
 def test_the_world_is_upright(demo: Path) -> None:
     """Gravity along +Y: the truth's own down, seen from the reconstructed world, within five degrees."""
-    store = ArtifactStore(demo, demo / ".scratch")
-    table = store.load(Keyframes, "demo").table().set_index("name")
-    model = store.load(CameraPoses, "demo").model()
-    truth = make_sample(demo / ".scratch" / "sample").frames
-    times = table.loc[[image.name for image in model.images], "timestamp_s"].to_numpy()
-    nearest = np.abs(truth.timestamps[None] - times[:, None]).argmin(axis=1)
+    model, truth, nearest = poses_and_truth(demo)
     down = np.mean(
         [i.rotation.T @ truth.rotations[f] @ [0, 1, 0] for i, f in zip(model.images, nearest, strict=True)], axis=0
     )

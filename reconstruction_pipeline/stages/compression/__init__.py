@@ -16,12 +16,11 @@ from reconstruction_pipeline.stages.compression.codecs import WriteOptions, read
 from reconstruction_pipeline.stages.compression.convert import Conversion, convert
 from reconstruction_pipeline.stages.compression.fidelity import write_comparison
 from reconstruction_pipeline.stages.compression.gates import loss_gate, ratio_gate
-from reconstruction_pipeline.stages.compression.settings import GATES, CompressionSettings
+from reconstruction_pipeline.stages.compression.settings import CompressionSettings
 from reconstruction_pipeline.viewer.page import write_viewer
 from reconstruction_pipeline.viewer.vendor import template
 
 __all__ = [
-    "GATES",
     "CompressionSettings",
     "Conversion",
     "WriteOptions",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-GATES = (("sog_decodes", "warn"), ("sog_psnr_loss_db", "warn"), ("sog_ratio", "warn"))
 """Name and severity of every gate of `compressed_splats`."""
 
 

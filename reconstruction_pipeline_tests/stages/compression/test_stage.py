@@ -15,7 +15,8 @@ from reconstruction_pipeline.artifacts.errors import Cancelled
 from reconstruction_pipeline.artifacts.ply import write_ply
 from reconstruction_pipeline.artifacts.progress import NullProgress, RecordingProgress
 from reconstruction_pipeline.artifacts.views import pinhole_view
-from reconstruction_pipeline.stages.compression import GATES, CompressionSettings, compress_splats, read_splats
+from reconstruction_pipeline.orchestration.gates import COMPRESSED_SPLATS
+from reconstruction_pipeline.stages.compression import CompressionSettings, compress_splats, read_splats
 from reconstruction_pipeline.stages.compression.fidelity import look_at, off_path_views, renderer, spread
 from reconstruction_pipeline.stages.compression.gates import decode_gate
 from reconstruction_pipeline.viewer.vendor import COMMAND, VENDOR
@@ -79,7 +80,7 @@ def test_stage_writes_decodes_and_measures(inputs: tuple[GaussianSplats, CameraP
     assert 0 < metrics["sog_psnr_loss_db"] < 0.3
     assert metrics["sog_psnr_vs_ply_db"] > 35 and metrics["sog_psnr_vs_ply_off_path_db"] > 35
     assert metrics["spz_bytes"] is None and metrics["fallback_level"] == 0
-    assert {gate.name for gate in result.verdict.gates} == {name for name, _ in GATES}
+    assert {gate.name for gate in result.verdict.gates} == {name for name, _ in COMPRESSED_SPLATS}
     assert {gate.name: gate.passed for gate in result.verdict.gates}["sog_psnr_loss_db"]
     assert result.verdict.ok
     assert [path.name for path in result.previews()] == ["sog_vs_ply.jpg"]
