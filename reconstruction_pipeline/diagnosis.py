@@ -105,7 +105,7 @@ def _viewer() -> Finding:
 
 
 def _gpu(needed: bool) -> Finding:
-    from reconstruction_pipeline.stages.splats.backend import choose_device
+    from reconstruction_pipeline.stages.splats.devices import choose_device
 
     cost = "training takes minutes on the cores instead of seconds."
     try:

@@ -21,7 +21,7 @@ from reconstruction_pipeline.orchestration.names import STAGES
 from reconstruction_pipeline.orchestration.progress import in_foreground
 from reconstruction_pipeline.presets import preset_named
 from reconstruction_pipeline.stages.ingest import content_sha256, probe
-from reconstruction_pipeline.stages.splats.backend import choose_device
+from reconstruction_pipeline.stages.splats.devices import choose_device
 
 
 @dataclass(frozen=True)

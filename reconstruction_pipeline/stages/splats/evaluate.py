@@ -10,7 +10,9 @@ import numpy.typing as npt
 
 from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
 from reconstruction_pipeline.kernels.camera import PinholeView
+from reconstruction_pipeline.kernels.loss import l1_ssim
 from reconstruction_pipeline.kernels.metrics import psnr, ssim
+from reconstruction_pipeline.stages.splats.devices.base import Device
 from reconstruction_pipeline.stages.splats.normalisation import normalise
 from reconstruction_pipeline.stages.splats.state import to_planes
 from reconstruction_pipeline.stages.splats.views import LoadedView
@@ -29,32 +31,36 @@ class ViewScore(NamedTuple):
     ssim: float
 
 
-def renderer(gaussians: Gaussians, cameras: Sequence[PinholeView], threads: int | None = None) -> Render:
-    """A function that renders Gaussians from any camera of their frame, over black.
+def renderer(gaussians: Gaussians, cameras: Sequence[PinholeView], device: Device | None = None) -> Render:
+    """A function that renders Gaussians from any camera of their frame, over black; on the CPU if no device is given.
 
     The near plane follows the median depth of the Gaussians from `cameras`, so that the numbers do
     not depend on the unit of the world.
     """
-    from reconstruction_pipeline.kernels.rasterizer import Rasterizer
+    from reconstruction_pipeline.stages.splats.devices.cpu import CpuDevice
 
+    on = device or CpuDevice()
     frame = normalise(cameras, gaussians.means)
-    inside = frame.apply(gaussians)
-    planes = to_planes(inside)
-    rasterizer = Rasterizer(threads)
+    planes = on.put(to_planes(frame.apply(gaussians)))
 
     def render(camera: PinholeView) -> npt.NDArray[np.float32]:
-        rendered = rasterizer.forward(planes, gaussians.count, frame.camera(camera), sh_degree=3, near=NEAR)
-        return np.array(rendered.image, copy=True)
+        rendered = on.rasterizer.forward(planes, gaussians.count, frame.camera(camera), sh_degree=3, near=NEAR)
+        return np.array(on.get(rendered.image), copy=True)
 
     return render
 
 
 def score(render: Render, views: Iterable[LoadedView]) -> list[ViewScore]:
-    """PSNR and SSIM of each view, at the view's own size."""
+    """PSNR and SSIM of each view, at the view's own size; what its mask ignores does not count."""
     rows = []
     for view in views:
         image = render(view.camera)
-        rows.append(ViewScore(view.name, psnr(image, view.image), ssim(image, view.image)))
+        if view.mask is None:
+            rows.append(ViewScore(view.name, psnr(image, view.image), ssim(image, view.image)))
+        elif (kept := view.mask == 255).any():
+            weight = kept.astype(np.float32)
+            mean_ssim = l1_ssim(np.clip(image, 0.0, 1.0), view.image, weight=weight)[0].ssim
+            rows.append(ViewScore(view.name, psnr(image[kept][None], view.image[kept][None]), mean_ssim))
     return rows
 
 

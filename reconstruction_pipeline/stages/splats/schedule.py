@@ -175,6 +175,11 @@ def sh_degree(progress: float, settings: TrainSettings) -> int:
     return min(settings.sh_degree, sum(progress >= start for start in settings.sh_start))
 
 
+def depth_weight(progress: float, settings: TrainSettings) -> float:
+    """Weight of the depth loss, for the steps that have one."""
+    return float(settings.depth_weight * settings.depth_weight_final**progress)
+
+
 def cooldown(progress: float, settings: TrainSettings) -> float:
     """Factor on all rates but the means': one, then a cosine down to `cooldown_final`."""
     if progress <= settings.cooldown_start:

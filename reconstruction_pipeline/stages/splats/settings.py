@@ -12,7 +12,7 @@ from typing import Literal
 
 from reconstruction_pipeline.artifacts.errors import UsageError
 
-Device = Literal["auto", "cpu", "cuda"]
+DeviceName = Literal["auto", "cpu", "cuda"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class TrainSettings:
     sh_degree: int = 3
     seed: int = 0
     holdout: int = 0
-    device: Device = "auto"
+    device: DeviceName = "auto"
     threads: int | None = None
 
     lambda_ssim: float = 0.2
@@ -58,6 +58,13 @@ class TrainSettings:
     """No level has a longest side below this many pixels."""
     sh_start: tuple[float, float, float] = (0.05, 0.1, 0.15)
     """Progress at which SH degrees 1, 2 and 3 join."""
+
+    depth_weight: float = 0.0
+    """Weight of the depth loss at the start, where there are depth maps; 0: none."""
+    depth_weight_final: float = 0.1
+    """It falls exponentially to this fraction of itself: depth maps place things, pictures finish them."""
+    depth_every: int = 4
+    """Only every so many steps compare depth, which costs about half a rendering more."""
 
     dense_share: float = 0.8
     """Dense points are added up to this share of the cap; MCMC places the rest where the error is."""

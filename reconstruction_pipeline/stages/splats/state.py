@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
 from reconstruction_pipeline.kernels import layout
+from reconstruction_pipeline.stages.splats.devices.base import Array, Device
 from reconstruction_pipeline.stages.splats.exposure import Exposure
 
 LAST_EPOCH, THIS_EPOCH, CONTRIBUTION = 0, 1, 2
 TALLIES = 3
 """Rows of `TrainState.tallies`."""
-
-Planes = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,17 @@ class TrainState:
     and `position` the place in it. `tallies` (3, capacity) are sums a Gaussian: the size of its colour
     gradients over the last whole epoch and over the present one (`epochs` were completed), and its
     blend weight over `contribution_views` renders of the run's last part, for the final pruning.
+    These four arrays are a device's while it trains (`on`), and numpy's before, after and in checkpoints (`off`).
     """
 
-    planes: Planes
-    m: Planes
-    v: Planes
+    planes: Array
+    m: Array
+    v: Array
     count: int
     exposure: Exposure
     rng: np.random.Generator
     order: npt.NDArray[np.int64]
-    tallies: Planes
+    tallies: Array
     step: int = 0
     elapsed: float = 0.0
     position: int = 0
@@ -60,12 +61,24 @@ class TrainState:
     curve: list[CurveRow] = field(default_factory=list)
 
     @property
-    def moments(self) -> tuple[Planes, Planes]:
+    def moments(self) -> tuple[Array, Array]:
         """First and second Adam moment."""
         return self.m, self.v
 
+    def on(self, device: Device) -> TrainState:
+        """This state with its arrays on the device."""
+        return self._carried(device.put)
 
-def to_planes(gaussians: Gaussians, capacity: int | None = None) -> Planes:
+    def off(self, device: Device) -> TrainState:
+        """This state with its arrays in numpy."""
+        return self._carried(device.get)
+
+    def _carried(self, carry: Callable[[Array], Array]) -> TrainState:
+        arrays = {name: carry(getattr(self, name)) for name in ("planes", "m", "v", "tallies")}
+        return replace(self, **arrays)
+
+
+def to_planes(gaussians: Gaussians, capacity: int | None = None) -> npt.NDArray[np.float32]:
     """Pack Gaussians for the kernels, with room for `capacity`."""
     g = gaussians
     return layout.to_planes(g.means, g.log_scales, g.quats, g.opacity_logits, g.sh, capacity)
@@ -86,16 +99,16 @@ def new_state(gaussians: Gaussians, cap: int, views: int, exposure: bool, seed: 
     )
 
 
-def sort_in_space(state: TrainState) -> None:
+def sort_in_space(state: TrainState, device: Device) -> None:
     """Put Gaussians that are near in space near in memory: tiles then share cache lines (faster, same pictures)."""
     n = state.count
-    order = layout.spatial_order(state.planes[layout.MEAN : layout.MEAN + 3, :n].T)
+    order = device.put(layout.spatial_order(device.get(state.planes[layout.MEAN : layout.MEAN + 3, :n]).T))
     for array in (state.planes, state.m, state.v, state.tallies):
         array[:, :n] = array[:, order]
 
 
 def gaussians_of(state: TrainState) -> Gaussians:
-    """The live Gaussians (normalised frame), quaternions made unit."""
+    """The live Gaussians of a state in numpy (normalised frame), quaternions made unit."""
     means, log_scales, quats, opacity_logits, sh = layout.from_planes(state.planes, state.count)
     norm = np.linalg.norm(quats, axis=1, keepdims=True)
     identity = np.array([1, 0, 0, 0], np.float32)

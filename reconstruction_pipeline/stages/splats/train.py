@@ -14,12 +14,14 @@ from reconstruction_pipeline.artifacts.errors import StageFailed
 from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
 from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.artifacts.verdict import Gate
+from reconstruction_pipeline.kernels import layout
 from reconstruction_pipeline.stages.splats import checkpoint, gates, mcmc, schedule
-from reconstruction_pipeline.stages.splats.backend import choose_device
+from reconstruction_pipeline.stages.splats.devices import Device, choose_device, open_device
 from reconstruction_pipeline.stages.splats.evaluate import ViewScore, mean_scores, renderer, score
 from reconstruction_pipeline.stages.splats.exposure import spread, starts_active
 from reconstruction_pipeline.stages.splats.initialisation import Points, initial_gaussians, merge_points
 from reconstruction_pipeline.stages.splats.normalisation import Normalisation, normalise
+from reconstruction_pipeline.stages.splats.optimise import Clock, optimise
 from reconstruction_pipeline.stages.splats.prune import kept
 from reconstruction_pipeline.stages.splats.settings import TrainSettings
 from reconstruction_pipeline.stages.splats.state import (
@@ -28,8 +30,9 @@ from reconstruction_pipeline.stages.splats.state import (
     TrainState,
     gaussians_of,
     new_state,
-    sort_in_space,
 )
+from reconstruction_pipeline.stages.splats.steps import Scratch, gradient_step
+from reconstruction_pipeline.stages.splats.targets import targets_at
 from reconstruction_pipeline.stages.splats.views import LoadedView, TrainingView, load_view, split
 
 
@@ -57,45 +60,50 @@ def train_splats(
     dense: Points | None = None,
     checkpoint_folder: Path | None = None,
     resume: bool = False,
+    clock: Clock = time.perf_counter,
 ) -> TrainingResult:
     """Train Gaussians on `views` (world-to-camera, any unit) from `points` of the same world.
 
     Every held-out view (settings.holdout) is kept from training and scored at the end, raw. With a
     `checkpoint_folder` the run is saved there regularly and when interrupted; `resume` continues such
-    a run. Raises StageFailed below 1000 points or when training diverges, MissingRequirement for a
-    device this machine lacks, Cancelled when `progress` says so.
+    a run. `clock` is what a budget in seconds is counted on. Raises StageFailed below 1000 points or
+    when training diverges, MissingRequirement for a device this machine lacks, Cancelled when
+    `progress` says so.
     """
     choice = choose_device(settings.device)
+    device = open_device(choice, settings.threads)
     entry_gate = gates.require_points(len(points.xyz))
     training, held_out = _load(views, settings, progress)
     width, height = training[0].camera.width, training[0].camera.height
     frame = normalise([view.camera for view in training], points.xyz)
-    local = [replace(view, camera=frame.camera(view.camera)) for view in training]
+    local = [_in_frame(view, frame) for view in training]
 
     wanted = schedule.InitialPoints(len(points.xyz), 0 if dense is None else len(dense.xyz))
     identity = checkpoint.fingerprint(settings, [view.name for view in training], (width, height))
     stored = checkpoint.load(checkpoint_folder, identity) if checkpoint_folder is not None and resume else None
     progress.report("preparing", 0.0, 1.0, "compiling kernels (once per machine)")
-    pace = measure_pace(points, frame, local, settings)
+    pace = measure_pace(points, frame, local, settings, device, clock)
     if stored is not None:
         state, cap = stored
     else:
-        state, cap = _start(points, dense, frame, local, settings, pace, wanted)
+        state, cap = _start(points, dense, frame, local, settings, pace, wanted, device, clock)
         if held_out:
-            state.initial_psnr = mean_scores(score(renderer(_world(state, frame), _cameras(training)), held_out))[0]
+            first = renderer(_world(state, frame), _cameras(training), device)
+            state.initial_psnr = mean_scores(score(first, held_out))[0]
     plan = schedule.plan(replace(settings, max_splats=cap), width, height, wanted, state.pace)
-
-    from reconstruction_pipeline.stages.splats.optimise import optimise
 
     def save(current: TrainState) -> None:
         if checkpoint_folder is not None:
-            checkpoint.save(checkpoint_folder, current, cap, identity)
+            checkpoint.save(checkpoint_folder, current.off(device), cap, identity)
 
-    optimise(state, plan, local, settings, progress, save)
-    started = time.perf_counter()
+    trained = state.on(device)
+    scratch = Scratch(device, device.put(layout.aligned_zeros(state.planes.shape)))
+    optimise(trained, plan, local, settings, progress, scratch, clock, save)
+    state = trained.off(device)
+    started = clock()
     gaussians, removed = _prune(_world(state, frame), state, settings, len(training))
-    state.elapsed += time.perf_counter() - started
-    rows = score(renderer(gaussians, _cameras(training), settings.threads), held_out) if held_out else []
+    state.elapsed += clock() - started
+    rows = score(renderer(gaussians, _cameras(training), device), held_out) if held_out else []
     metrics = {
         "count": gaussians.count,
         "cap": cap,
@@ -140,6 +148,12 @@ def _load(
     return loaded[0], loaded[1]
 
 
+def _in_frame(view: LoadedView, frame: Normalisation) -> LoadedView:
+    """The view with its camera and depth in the normalised frame."""
+    depth = None if view.depth is None else (view.depth / np.float32(frame.scale)).astype(np.float32)
+    return replace(view, camera=frame.camera(view.camera), depth=depth)
+
+
 def _cameras(views: Sequence[LoadedView]) -> list[Any]:
     return [view.camera for view in views]
 
@@ -152,40 +166,46 @@ def _start(
     settings: TrainSettings,
     pace: float,
     wanted: schedule.InitialPoints,
+    device: Device,
+    clock: Clock,
 ) -> tuple[TrainState, int]:
-    """State at step zero and the cap that the budget allows; the clock starts here."""
-    started = time.perf_counter()
+    """State at step zero, in numpy, and the cap that the budget allows; the clock starts here."""
+    started = clock()
     camera = views[0].camera
     cap = schedule.plan(settings, camera.width, camera.height, wanted, pace).cap
     rng = np.random.default_rng([settings.seed, 1])
     chosen = merge_points(points, dense, wanted.used(cap, settings), rng)
     local = chosen._replace(xyz=frame.points(chosen.xyz))
     gaussians = initial_gaussians(local, settings)
+    gaussians = gaussians.take(layout.spatial_order(gaussians.means))
     state = new_state(gaussians, cap, len(views), starts_active(settings, len(views)), settings.seed)
-    sort_in_space(state)
     state.pace = pace
-    state.elapsed = time.perf_counter() - started
+    state.elapsed = clock() - started
     return state, cap
 
 
-def measure_pace(points: Points, frame: Normalisation, views: Sequence[LoadedView], settings: TrainSettings) -> float:
+def measure_pace(
+    points: Points,
+    frame: Normalisation,
+    views: Sequence[LoadedView],
+    settings: TrainSettings,
+    device: Device,
+    clock: Clock,
+) -> float:
     """This machine's time for a step over the modelled one, from a few thrown-away steps; compiles all kernels."""
-    from reconstruction_pipeline.kernels import layout
-    from reconstruction_pipeline.kernels.rasterizer import Rasterizer
-    from reconstruction_pipeline.stages.splats.optimise import Scratch, gradient_step
-
     rng = np.random.default_rng([settings.seed, 2])
     few = merge_points(points, None, 20_000, rng)
     gaussians = initial_gaussians(few._replace(xyz=frame.points(few.xyz)), settings)
     state = new_state(gaussians, gaussians.count, len(views), settings.exposure != "off", settings.seed)
-    scratch = Scratch(Rasterizer(settings.threads), layout.aligned_zeros(state.planes.shape), list(views))
+    state = state.on(device)
+    scratch = Scratch(device, device.put(layout.aligned_zeros(state.planes.shape)), targets_at(views, 1, device))
     gradient_step(state, scratch, settings, 0.0)
     gradient_step(state, scratch, settings, 0.99, collect=True)
     times = []
     for _ in range(8):
-        started = time.perf_counter()
+        started = clock()
         gradient_step(state, scratch, settings, 0.5)
-        times.append(time.perf_counter() - started)
+        times.append(clock() - started)
     camera = views[0].camera
     # The best of a few: what else runs for a moment says nothing about the minutes to come.
     return min(times) * 1000.0 / schedule.step_cost_ms(gaussians.count, camera.width * camera.height)
@@ -200,5 +220,5 @@ def _prune(gaussians: Gaussians, state: TrainState, settings: TrainSettings, vie
     contribution = state.tallies[CONTRIBUTION, : state.count]
     if state.contribution_views < views:
         contribution = np.zeros_like(contribution)
-    keep = kept(contribution, mcmc.opacities(state.planes, state.count), settings.prune_loss)
+    keep = kept(contribution, mcmc.opacities(gaussians.opacity_logits), settings.prune_loss)
     return gaussians.take(keep), int((~keep).sum())

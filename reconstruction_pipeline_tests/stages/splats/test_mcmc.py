@@ -52,13 +52,28 @@ def test_copies_keep_the_integral_of_what_a_ray_meets():
         assert np.trapezoid(after, x) == pytest.approx(np.trapezoid(before, x), rel=1e-6)
 
 
+def relocate(planes, moments, tallies, count, rng):
+    moves = mcmc.relocation(mcmc.opacities(planes[layout.OPACITY, :count]), rng, 0.005)
+    if moves is not None:
+        mcmc.place(moves, planes, moments, tallies, np.asarray)
+    return 0 if moves is None else len(moves.slots)
+
+
+def grow(planes, moments, tallies, count, target):
+    target = min(target, planes.shape[1])
+    moves = mcmc.growth(mcmc.opacities(planes[layout.OPACITY, :count]), target, np.random.default_rng(0), 0.005)
+    if moves is not None:
+        mcmc.place(moves, planes, moments, tallies, np.asarray)
+    return count if moves is None else target
+
+
 def test_relocation_leaves_no_dead_and_forgets_moments():
     opacity = np.random.default_rng(1).uniform(0.2, 0.9, 200)
     opacity[::4] = 0.001
     planes, moments, score = scene(opacity=opacity)
     untouched = planes.copy()
-    assert mcmc.relocate(planes, moments, score, 200, np.random.default_rng(2), 0.005) == 50
-    assert (mcmc.opacities(planes, 200) > 0.005).all()
+    assert relocate(planes, moments, score, 200, np.random.default_rng(2)) == 50
+    assert (mcmc.opacities(planes[layout.OPACITY, :200]) > 0.005).all()
     alive_means = {tuple(row) for row in untouched[:3, :200][:, np.arange(200) % 4 != 0].T}
     assert {tuple(row) for row in planes[:3, :200].T} <= alive_means
     changed = np.any(planes[:, :200] != untouched[:, :200], axis=0)
@@ -70,16 +85,16 @@ def test_relocation_without_dead_or_without_living_changes_nothing():
     for opacity in (np.full(64, 0.5), np.full(64, 0.001)):
         planes, moments, score = scene(64, 64, opacity=opacity)
         before = planes.copy()
-        assert mcmc.relocate(planes, moments, score, 64, np.random.default_rng(0), 0.005) == 0
+        assert relocate(planes, moments, score, 64, np.random.default_rng(0)) == 0
         np.testing.assert_array_equal(planes, before)
 
 
 def test_growth_reaches_the_target_and_never_passes_the_columns():
     planes, moments, score = scene(200, 512)
     capacity = planes.shape[1]
-    assert mcmc.grow(planes, moments, score, 200, 333, np.random.default_rng(0), 0.005) == 333
-    assert mcmc.grow(planes, moments, score, 333, 100, np.random.default_rng(0), 0.005) == 333
-    assert mcmc.grow(planes, moments, score, 333, 10**6, np.random.default_rng(0), 0.005) == capacity
+    assert grow(planes, moments, score, 200, 333) == 333
+    assert grow(planes, moments, score, 333, 100) == 333
+    assert grow(planes, moments, score, 333, 10**6) == capacity
     assert np.isfinite(planes).all()
 
 
@@ -87,7 +102,7 @@ def test_growth_prefers_opaque_gaussians():
     opacity = np.full(200, 0.05)
     opacity[:10] = 0.95
     planes, moments, score = scene(opacity=opacity)
-    mcmc.grow(planes, moments, score, 200, 400, np.random.default_rng(0), 0.005)
+    grow(planes, moments, score, 200, 400)
     strong = {tuple(row) for row in planes[:3, :10].T}
     share = np.mean([tuple(row) in strong for row in planes[:3, 200:400].T])
     assert share == pytest.approx(9.5 / (9.5 + 9.5), abs=0.12)
@@ -138,7 +153,7 @@ def test_regularisers_are_the_gradients_of_their_means():
     planes, _, _ = scene(200)
     grads = np.zeros_like(planes)
     regularise(planes, grads, 200, 0.01, 0.02)
-    o = mcmc.opacities(planes, 200)
+    o = mcmc.opacities(planes[layout.OPACITY, :200])
     np.testing.assert_allclose(grads[layout.OPACITY, :200], 0.01 / 200 * o * (1 - o), rtol=1e-4)
     scales = slice(layout.LOG_SCALE, layout.LOG_SCALE + 3)
     np.testing.assert_allclose(grads[scales, :200], 0.02 / 600 * np.exp(planes[scales, :200]), rtol=1e-4)

@@ -8,7 +8,8 @@ import pytest
 from reconstruction_pipeline.artifacts.errors import Cancelled, InvalidArtifact, MissingRequirement, StageFailed
 from reconstruction_pipeline.artifacts.progress import NullProgress, RecordingProgress
 from reconstruction_pipeline.kernels import layout
-from reconstruction_pipeline.stages.splats import backend, checkpoint
+from reconstruction_pipeline.stages.splats import checkpoint
+from reconstruction_pipeline.stages.splats.devices import choose
 from reconstruction_pipeline.stages.splats.initialisation import Points
 from reconstruction_pipeline.stages.splats.settings import TrainSettings
 from reconstruction_pipeline.stages.splats.train import train_splats
@@ -130,18 +131,18 @@ def test_a_budget_in_seconds_is_kept(tiny_scene):
 
 
 def test_cuda_is_one_sentence_where_there_is_none(tiny_scene, monkeypatch):
-    monkeypatch.setattr(backend, "cuda_available", lambda: False)
-    assert backend.choose_device("auto") == ("cpu", "numba", 0)
+    monkeypatch.setattr(choose, "cuda_available", lambda: False)
+    assert choose.choose_device("auto") == ("cpu", "numba", 0)
     with pytest.raises(MissingRequirement, match="needs an NVIDIA GPU"):
         train_splats(tiny_scene.views, tiny_scene.points, replace(SHORT, device="cuda"), NullProgress())
 
 
 def test_a_gpu_that_is_not_used_is_recorded(monkeypatch):
-    monkeypatch.setattr(backend, "cuda_available", lambda: True)
-    assert backend.choose_device("auto").fallback_level == 1
-    assert backend.choose_device("cpu").fallback_level == 0
+    monkeypatch.setattr(choose, "cuda_available", lambda: True)
+    assert choose.choose_device("auto").fallback_level == 1
+    assert choose.choose_device("cpu").fallback_level == 0
     with pytest.raises(MissingRequirement, match="not part of this version"):
-        backend.choose_device("cuda")
+        choose.choose_device("cuda")
 
 
 def test_exposure_compensation_recovers_gains(tiny_scene):

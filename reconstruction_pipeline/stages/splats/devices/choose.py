@@ -1,4 +1,4 @@
-"""Which backend trains. The seam for CUDA through gsplat; in this version our CPU kernels do."""
+"""Which device trains: what was asked for, and what this machine has."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reconstruction_pipeline.artifacts.errors import MissingRequirement
-from reconstruction_pipeline.stages.splats.settings import Device
+from reconstruction_pipeline.stages.splats.devices.base import Device
+from reconstruction_pipeline.stages.splats.settings import DeviceName
 
 
 def nvidia_driver_present() -> bool:
@@ -32,7 +33,7 @@ class Choice(NamedTuple):
     fallback_level: int
 
 
-def choose_device(device: Device) -> Choice:
+def choose_device(device: DeviceName) -> Choice:
     """The trainer for a device: only the CPU has one in this version.
 
     "auto" on a machine with CUDA trains on the CPU and says so (fallback_level 1); "cuda" is
@@ -44,3 +45,10 @@ def choose_device(device: Device) -> Choice:
         raise MissingRequirement("Training on CUDA is not part of this version; use --device cpu.")
     level = int(device == "auto" and cuda_available())
     return Choice("cpu", "numba", level)
+
+
+def open_device(choice: Choice, threads: int | None = None) -> Device:
+    """The kernels of that choice; `threads` None means all cores of a CPU."""
+    from reconstruction_pipeline.stages.splats.devices.cpu import CpuDevice
+
+    return CpuDevice(threads)
