@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from reconstruction_pipeline.artifacts.base import Artifact
@@ -20,6 +21,8 @@ class Keyframes(Artifact):
     `candidates.csv`: the same for every frame that was looked at, with `chosen` and `reason`.
     `camera.json`: `ordered` (true for video: neighbours in the table overlap), `width`, `height`,
     `focal_px` (a prior from EXIF, or null).
+    `masks/<name>.png` where the capture has masks: (height, width) of the image, 0 is to be ignored.
+    `gps.csv` where the capture has GPS: `name`, `latitude`, `longitude` (degrees), `altitude_m`, `accuracy_m`.
     """
 
     KIND: ClassVar[str] = "keyframes"
@@ -30,6 +33,16 @@ class Keyframes(Artifact):
         import pandas as pd
 
         return pd.read_csv(self.path("keyframes.csv"))
+
+    def mask_folder(self) -> str | None:
+        """The folder of the masks as COLMAP wants it, or None when there are none."""
+        folder = self.path("masks")
+        return str(folder.resolve()) if folder.is_dir() and any(folder.iterdir()) else None
+
+    def mask_path(self, name: str) -> Path | None:
+        """The mask of the image of that name, or None."""
+        path = self.path("masks", f"{name}.png")
+        return path if path.is_file() else None
 
     def camera(self) -> dict[str, Any]:
         """What is known of the camera before structure from motion."""

@@ -6,7 +6,10 @@ a stage that reports a gate missing here fails loudly (`checks.check_results`).
 
 from __future__ import annotations
 
-SOURCE_VIDEO = (("photos_readable", "warn"),)
+SOURCE_VIDEO = (
+    ("photos_readable", "warn"),
+    ("side_files", "warn"),
+)
 
 KEYFRAMES = (
     ("decodable", "block"),
@@ -32,6 +35,7 @@ CAMERA_POSES = (
     ("triangulation_angle", "block"),
     ("focal_length", "warn"),
     ("first_settings", "warn"),
+    ("georeferenced", "warn"),
 )
 
 DEPTH_MAPS = (

@@ -140,6 +140,8 @@ def _extract(job: dict[str, Any], group: dict[str, Any], database: Path, octave:
     reader = pycolmap.ImageReaderOptions(camera_model=job["camera_model"])
     if group["camera_params"]:
         reader.camera_params = ",".join(repr(p) for p in group["camera_params"])
+    if job.get("masks"):
+        reader.mask_path = job["masks"]
     pycolmap.extract_features(
         database,
         job["images"],

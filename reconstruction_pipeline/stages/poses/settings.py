@@ -18,6 +18,11 @@ class PoseSettings:
     jpeg_quality: of the undistorted images.
     min_observations: images that see fewer points are dropped by name.
     retry_below: registered share below which the second, slower rung is tried.
+    camera_height_m: how high the camera was held over the ground or table it saw, metres (its median).
+    known_distance: (keyframe, keyframe, metres between the places they were taken from).
+    path_length_m: length of the way from the first keyframe to the last, metres; videos only.
+        At most one of these three; each makes the scene metric, and goes before the scale of GPS.
+    use_gps: whether GPS positions that came with the capture place the scene in metres, east, down and north.
     threads: 0 for all cores. time_limit_s: for all of COLMAP's work together.
     """
 
@@ -30,6 +35,10 @@ class PoseSettings:
     jpeg_quality: int = 95
     min_observations: int = 50
     retry_below: float = 0.8
+    camera_height_m: float | None = None
+    known_distance: tuple[str, str, float] | None = None
+    path_length_m: float | None = None
+    use_gps: bool = True
     threads: int = 0
     time_limit_s: float = 3600.0
     seed: int = 0

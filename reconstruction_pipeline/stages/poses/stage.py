@@ -20,7 +20,9 @@ from reconstruction_pipeline.artifacts.progress import NullProgress, Progress
 from reconstruction_pipeline.artifacts.verdict import Verdict
 from reconstruction_pipeline.stages.poses.child import ColmapChild
 from reconstruction_pipeline.stages.poses.gates import FOCAL_RANGE, MOVE, measure, pose_gates
-from reconstruction_pipeline.stages.poses.geometry import drop_images, move, upright
+from reconstruction_pipeline.stages.poses.geometry import drop_images, move
+from reconstruction_pipeline.stages.poses.masks import write_masks
+from reconstruction_pipeline.stages.poses.placement import Placement, place
 from reconstruction_pipeline.stages.poses.preview import plot_path
 from reconstruction_pipeline.stages.poses.rungs import ladder
 from reconstruction_pipeline.stages.poses.settings import PoseSettings
@@ -54,7 +56,7 @@ def estimate_poses(
         weak = sorted(i.name for i in registered.images if len(i.xy) < settings.min_observations)
         if len(weak) > len(registered.images) // 2:
             weak = []  # not some images but the model is weak: the gate on observations says so
-        model = _undistorted(best, registered, weak, keyframes, settings, child, workspace)
+        model, placement = _undistorted(best, registered, weak, keyframes, settings, child, workspace)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     camera = keyframes.camera()
@@ -66,6 +68,7 @@ def estimate_poses(
     metrics = measure(model, len(names), lens.params[0])
     metrics |= {
         **attempts[level],
+        **placement.metrics,
         "models": len(attempts[level]["models"]),
         "dropped": len(weak),
         "seconds": round(time.perf_counter() - started, 3),
@@ -75,7 +78,7 @@ def estimate_poses(
         "rung": ladder(settings)[level].name,
     }
     focal_ratio = lens.params[0] / max(lens.width, lens.height)
-    gates = pose_gates(metrics, focal_ratio, unregistered, weak, level, metrics["rung"])
+    gates = [*pose_gates(metrics, focal_ratio, unregistered, weak, level, metrics["rung"]), *placement.gates]
     return CameraPoses(workspace, metrics, Verdict.of(gates))
 
 
@@ -96,6 +99,7 @@ def _climb(
                 "task": "map",
                 "work": str(work),
                 "images": str(keyframes.path("images").resolve()),
+                "masks": keyframes.mask_folder(),
                 "groups": groups,
                 "ordered": bool(keyframes.camera()["ordered"]),
                 "camera_model": settings.camera_model,
@@ -181,8 +185,8 @@ def _undistorted(
     settings: PoseSettings,
     child: ColmapChild,
     workspace: Path,
-) -> ColmapModel:
-    """Write `images/`, `sparse/0`, `transform.json` and `transforms.json`; the model as written."""
+) -> tuple[ColmapModel, Placement]:
+    """Write `images/`, `sparse/0`, `transform.json` and `transforms.json`; the model as written, and its placement."""
     output = child.work / "undistorted"
     child.run(
         {
@@ -197,19 +201,18 @@ def _undistorted(
         }
     )
     model = drop_images(read_model(output / "sparse"), set(weak))
-    placement = upright(model)
-    model = move(model, placement)
+    placement = place(model, keyframes, settings, output / "images")
+    model = move(model, placement.similarity)
     for name in weak:
         (output / "images" / name).unlink()
     shutil.rmtree(workspace / "images", ignore_errors=True)
     shutil.move(output / "images", workspace / "images")
+    write_masks(keyframes, registered, model, workspace / "masks")
     # Only the three files every reader knows: COLMAP 4's rigs and frames add nothing for single cameras.
     write_model(workspace / "sparse" / "0", model)
-    (workspace / "transform.json").write_text(
-        json.dumps({"from": "colmap", "to": "world", "matrix": placement.matrix().tolist()}, indent=1) + "\n"
-    )
+    (workspace / "transform.json").write_text(json.dumps(placement.document, indent=1) + "\n")
     (workspace / "transforms.json").write_text(json.dumps(transforms_json(model), indent=1) + "\n")
-    return model
+    return model, placement
 
 
 def _write_images_table(path: Path, names: Sequence[str], registered: ColmapModel, weak: Sequence[str]) -> None:
