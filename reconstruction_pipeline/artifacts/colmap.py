@@ -18,14 +18,29 @@ import numpy.typing as npt
 
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact
 
-# id -> (name, number of parameters)
+# id -> (name, number of parameters), as COLMAP 4.2 numbers them
 CAMERA_MODELS = {
     0: ("SIMPLE_PINHOLE", 3),
     1: ("PINHOLE", 4),
     2: ("SIMPLE_RADIAL", 4),
     3: ("RADIAL", 5),
     4: ("OPENCV", 8),
+    5: ("OPENCV_FISHEYE", 8),
+    6: ("FULL_OPENCV", 12),
+    7: ("FOV", 5),
+    8: ("SIMPLE_RADIAL_FISHEYE", 4),
+    9: ("RADIAL_FISHEYE", 5),
+    10: ("THIN_PRISM_FISHEYE", 12),
+    11: ("RAD_TAN_THIN_PRISM_FISHEYE", 16),
+    12: ("SIMPLE_DIVISION", 4),
+    13: ("DIVISION", 5),
+    14: ("SIMPLE_FISHEYE", 3),
+    15: ("FISHEYE", 4),
+    16: ("EUCM", 6),
+    17: ("EQUIRECTANGULAR", 2),
 }
+# Models whose distortion vanishes when all parameters after the principal point are zero -> number of focal lengths.
+FOCAL_LENGTHS = {"SIMPLE_PINHOLE": 1, "SIMPLE_RADIAL": 1, "RADIAL": 1, "PINHOLE": 2, "OPENCV": 2, "FULL_OPENCV": 2}
 MODEL_IDS = {name: model_id for model_id, (name, _) in CAMERA_MODELS.items()}
 
 
@@ -40,12 +55,10 @@ class Camera:
 
     def pinhole(self) -> tuple[float, float, float, float]:
         """(fx, fy, cx, cy); raises `InvalidArtifact` for a model with distortion."""
-        if self.model == "PINHOLE":
-            fx, fy, cx, cy = self.params
-            return fx, fy, cx, cy
-        if self.model == "SIMPLE_PINHOLE" or (self.model == "SIMPLE_RADIAL" and self.params[3] == 0.0):
-            f, cx, cy = self.params[:3]
-            return f, f, cx, cy
+        focals = FOCAL_LENGTHS.get(self.model)
+        if focals and not any(self.params[focals + 2 :]):
+            cx, cy = self.params[focals : focals + 2]
+            return self.params[0], self.params[focals - 1], cx, cy
         raise InvalidArtifact(
             f"the camera model {self.model} has lens distortion; undistort the images first (colmap image_undistorter)."
         )

@@ -37,6 +37,7 @@ class ColmapChild:
     """Runs worker jobs one after the other; `work` is a scratch folder, `log` collects what COLMAP prints.
 
     `deadline` is a `time.monotonic()` value shared by all jobs. `peak_rss_mb` is the largest of the children.
+    `worker` is the module that does the jobs, `phases` what it reports, `stage` whose work it is.
     """
 
     work: Path
@@ -44,6 +45,9 @@ class ColmapChild:
     progress: Progress
     deadline: float
     peak_rss_mb: float = 0.0
+    worker: str = WORKER
+    stage: str = "camera_poses"
+    phases: dict[str, tuple[float, float, str]] = field(default_factory=lambda: PHASES)
     _phase: tuple[str, int, int] = field(default=("features", 0, 1))
 
     def run(self, job: dict[str, Any]) -> dict[str, Any]:
@@ -55,7 +59,7 @@ class ColmapChild:
         path.write_text(json.dumps(job))
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", WORKER, str(path)],
+                [sys.executable, "-m", self.worker, str(path)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -76,7 +80,7 @@ class ColmapChild:
         while True:
             if time.monotonic() > self.deadline:
                 raise StageFailed(
-                    "camera_poses: COLMAP did not finish within its time limit; use fewer or smaller keyframes."
+                    f"{self.stage}: COLMAP did not finish within its time limit; use fewer or smaller keyframes."
                 )
             try:
                 line = lines.get(timeout=POLL_S)
@@ -103,12 +107,12 @@ class ColmapChild:
 
     def _report(self, work: Path | None) -> None:
         name, done, total = self._phase
-        start, length, table = PHASES[name]
+        start, length, table = self.phases[name]
         if work and table:
             done = count_rows(work / "database.db", table)
             self._phase = (name, done, total)
         share = start + length * min(done / total, 1.0)
-        self.progress.report("camera_poses", share, 1.0, f"{name} {min(done, total)}/{total}")
+        self.progress.report(self.stage, share, 1.0, f"{name} {min(done, total)}/{total}")
 
     def _why(self, code: int, failure: str) -> str:
         if failure:
@@ -118,7 +122,7 @@ class ColmapChild:
         else:
             cause = f"ended with status {code}"
         tail = [t.strip() for t in self.log.read_text(errors="replace").splitlines() if t.strip()][-LAST_LINES:]
-        return f"camera_poses: COLMAP's process {cause}; its last lines: {' | '.join(tail) or 'none'}."
+        return f"{self.stage}: COLMAP's process {cause}; its last lines: {' | '.join(tail) or 'none'}."
 
 
 def count_rows(database: Path, table: str) -> int:
