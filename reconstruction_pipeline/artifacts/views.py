@@ -25,14 +25,31 @@ def fit(view: PinholeView, longest_side: int) -> PinholeView:
     return view.scaled(max(1, round(view.width * factor)), max(1, round(view.height * factor)))
 
 
-def read_picture(path: Path, view: PinholeView) -> npt.NDArray[np.uint8]:
-    """The RGB picture (H, W, 3) at the size of the view, averaged over the area of its pixels."""
+def load_picture(path: Path) -> npt.NDArray[np.uint8]:
+    """A picture as stored, 8 bits: (H, W, 3) RGB, or (H, W, 4) RGBA (straight alpha) where some of it is transparent.
+
+    EXIF orientation is ignored: COLMAP ignores it, and so must everything that uses its poses. Raises
+    `InvalidArtifact` if the file is missing or cannot be decoded.
+    """
     import cv2
 
-    # COLMAP ignores EXIF orientation, and so must everything that uses its poses.
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if picture is None:
-        raise InvalidArtifact(f"{path}: the image is missing or cannot be decoded; run the stage camera_poses again.")
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
+    if picture is None or picture.dtype not in (np.uint8, np.uint16):
+        raise InvalidArtifact(f"{path}: missing or unreadable; give the pictures that the poses were made from.")
+    if picture.dtype == np.uint16:
+        picture = (picture // 257).astype(np.uint8)
+    if picture.ndim == 2:
+        picture = np.repeat(picture[:, :, None], 3, axis=2)
+    if picture.shape[2] == 4 and bool((picture[:, :, 3] < 255).any()):
+        return np.ascontiguousarray(picture[:, :, [2, 1, 0, 3]])
+    return np.ascontiguousarray(picture[:, :, 2::-1])
+
+
+def read_picture(path: Path, view: PinholeView) -> npt.NDArray[np.uint8]:
+    """The RGB picture (H, W, 3) at the size of the view, averaged over the area of its pixels; alpha is left out."""
+    import cv2
+
+    picture = np.ascontiguousarray(load_picture(path)[:, :, :3])
     if picture.shape[:2] != (view.height, view.width):
         picture = cv2.resize(picture, (view.width, view.height), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(picture[:, :, ::-1])
+    return np.asarray(picture, np.uint8)

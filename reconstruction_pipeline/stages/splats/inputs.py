@@ -15,30 +15,56 @@ from reconstruction_pipeline.artifacts.colmap import ColmapModel
 from reconstruction_pipeline.artifacts.depth_fusion import fuse_points
 from reconstruction_pipeline.artifacts.depth_maps import DepthMaps
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact
-from reconstruction_pipeline.artifacts.views import pinhole_view
+from reconstruction_pipeline.artifacts.views import load_picture, pinhole_view
 from reconstruction_pipeline.stages.splats.initialisation import Points
 from reconstruction_pipeline.stages.splats.views import TrainingView
 
 DENSE_POINTS = 100_000
 """At most this many points are fused from all depth maps; the cap may leave room for fewer."""
 
+MIN_CONFIDENCE = 0.5
+"""Depth below this confidence does not enter the depth loss."""
 
-def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
-    """An image file as (H, W, 3) uint8 RGB, EXIF orientation ignored as COLMAP does; InvalidArtifact if unreadable."""
+
+def read_mask(path: Path) -> npt.NDArray[np.uint8]:
+    """A mask file as (H, W) uint8, 0 where the picture is to be ignored; InvalidArtifact if unreadable."""
     import cv2
 
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if path.is_file() else None
-    if image is None:
-        raise InvalidArtifact(f"{path}: missing or unreadable; give the pictures that the poses were made from.")
-    return np.ascontiguousarray(image[:, :, ::-1])
+    mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+    if mask is None:
+        raise InvalidArtifact(f"{path}: the mask cannot be decoded; give an 8-bit PNG, black where to ignore.")
+    return np.where(mask > 0, np.uint8(255), np.uint8(0))
 
 
-def views_of(model: ColmapModel, image_path: Callable[[str], Path]) -> list[TrainingView]:
-    """A training view per registered image, world-to-camera in the model's frame."""
-    return [
-        TrainingView(image.name, pinhole_view(model, image), partial(read_rgb, image_path(image.name)))
-        for image in model.images
-    ]
+def views_of(
+    model: ColmapModel,
+    image_path: Callable[[str], Path],
+    mask_path: Callable[[str], Path | None] | None = None,
+    depth_maps: DepthMaps | None = None,
+) -> list[TrainingView]:
+    """A training view per registered image, world-to-camera in the model's frame.
+
+    `mask_path` names the mask of an image, or None where it has none. Only confident depth is passed on.
+    """
+    measured = set() if depth_maps is None else set(depth_maps.names())
+    views = []
+    for image in model.images:
+        mask = None if mask_path is None else mask_path(image.name)
+        views.append(
+            TrainingView(
+                image.name,
+                pinhole_view(model, image),
+                partial(load_picture, image_path(image.name)),
+                None if mask is None else partial(read_mask, mask),
+                partial(_confident_depth, depth_maps, image.name) if image.name in measured else None,
+            )
+        )
+    return views
+
+
+def _confident_depth(depth_maps: DepthMaps, name: str) -> npt.NDArray[np.float32]:
+    depth, confidence = depth_maps.load(name)
+    return np.where(confidence >= MIN_CONFIDENCE, depth, np.float32(0.0))
 
 
 def points_of(model: ColmapModel) -> Points:

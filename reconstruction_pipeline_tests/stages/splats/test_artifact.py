@@ -11,8 +11,9 @@ from reconstruction_pipeline.artifacts.colmap import Camera, ColmapModel, PosedI
 from reconstruction_pipeline.artifacts.depth_maps import DepthMaps
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact
 from reconstruction_pipeline.artifacts.progress import RecordingProgress
+from reconstruction_pipeline.artifacts.views import load_picture
 from reconstruction_pipeline.stages.splats import TrainSettings, gaussian_splats
-from reconstruction_pipeline.stages.splats.inputs import dense_points_of, read_rgb
+from reconstruction_pipeline.stages.splats.inputs import dense_points_of
 
 SETTINGS = TrainSettings(steps=80, seconds=None, max_splats=3000, holdout=6, device="cpu", checkpoint_seconds=0.02)
 
@@ -92,4 +93,4 @@ def test_a_missing_image_is_named(poses):
     path = poses.image_path("03.png")
     path.unlink()
     with pytest.raises(InvalidArtifact, match=r"03\.png: missing or unreadable"):
-        read_rgb(path)
+        load_picture(path)
