@@ -33,11 +33,10 @@ def load_picture(path: Path) -> npt.NDArray[np.uint8]:
     """
     import cv2
 
-    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
-    if picture is None or picture.dtype not in (np.uint8, np.uint16):
+    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
+    if stored is None or stored.dtype not in (np.uint8, np.uint16):
         raise InvalidArtifact(f"{path}: missing or unreadable; give the pictures that the poses were made from.")
-    if picture.dtype == np.uint16:
-        picture = (picture // 257).astype(np.uint8)
+    picture = (stored // 257 if stored.dtype == np.uint16 else stored).astype(np.uint8, copy=False)
     if picture.ndim == 2:
         picture = np.repeat(picture[:, :, None], 3, axis=2)
     if picture.shape[2] == 4 and bool((picture[:, :, 3] < 255).any()):
@@ -52,4 +51,4 @@ def read_picture(path: Path, view: PinholeView) -> npt.NDArray[np.uint8]:
     picture = np.ascontiguousarray(load_picture(path)[:, :, :3])
     if picture.shape[:2] != (view.height, view.width):
         picture = cv2.resize(picture, (view.width, view.height), interpolation=cv2.INTER_AREA)
-    return np.asarray(picture, np.uint8)
+    return picture.astype(np.uint8, copy=False)

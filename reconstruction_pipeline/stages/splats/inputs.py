@@ -56,7 +56,9 @@ def views_of(
                 pinhole_view(model, image),
                 partial(load_picture, image_path(image.name)),
                 None if mask is None else partial(read_mask, mask),
-                partial(_confident_depth, depth_maps, image.name) if image.name in measured else None,
+                partial(_confident_depth, depth_maps, image.name)
+                if depth_maps is not None and image.name in measured
+                else None,
             )
         )
     return views
