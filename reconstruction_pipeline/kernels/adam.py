@@ -8,10 +8,11 @@ import numpy as np
 from numba import prange
 
 from reconstruction_pipeline.kernels.jit import kernel
-from reconstruction_pipeline.kernels.simd import fetch_and_add, get, load, store
+from reconstruction_pipeline.kernels.simd import fetch_and_add, get, load, maximum, minimum, store
 from reconstruction_pipeline.kernels.simd_math import sqrt
 
 _CHUNK = 16 * 256
+GRADIENT_MAX = np.float32(1e18)
 
 
 @kernel(parallel=True)
@@ -24,7 +25,8 @@ def _step(planes, grads, m, v, stride, count, rows, rate, beta1, beta2, correcti
             row, first = item // chunks, item % chunks * _CHUNK
             step = get(rate, row)
             for k in range(row * stride + first, row * stride + min(first + _CHUNK, count), 16):
-                g = load(grads, k)
+                # Held where its square is still a number; `minimum` and `maximum` let NaN through, not to hide it.
+                g = maximum(-GRADIENT_MAX, minimum(GRADIENT_MAX, load(grads, k)))
                 mean = load(m, k) * beta1 + g * (np.float32(1.0) - beta1)
                 square = load(v, k) * beta2 + g * g * (np.float32(1.0) - beta2)
                 store(m, k, mean)
@@ -49,7 +51,8 @@ def adam_step(
 
     lr (59,) is the learning rate of each row; step counts from 1, for the bias correction.  The work is done in whole
     vectors of 16 columns, so up to 15 columns after `count` move too where their gradients or moments are not zero
-    (the rasteriser gives them zero gradients).  Uses the threads set by numba.set_num_threads.
+    (the rasteriser gives them zero gradients).  Gradients beyond 1e18 count as 1e18, so that what is finite stays so.
+    Uses the threads set by numba.set_num_threads.
     """
     for name, array in (("grads", grads), ("m", m), ("v", v)):
         if array.shape != planes.shape or array.dtype != np.float32 or not array.flags.c_contiguous:

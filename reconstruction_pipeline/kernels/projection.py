@@ -45,6 +45,9 @@ TILE = 16
 RECT_BITS = 12  # tile rectangles are packed as (first << RECT_BITS) | last: pictures up to 65536 px
 LOW_PASS = 0.3  # px^2 added to the 2D covariance, so that no splat is thinner than a pixel
 LOG_ALPHA_MIN = np.float32(-7.994353437)  # log2(1/255): fainter contributions are not drawn
+DETERMINANT_MAX = np.float32(1e30)  # px^4; splats that cover still more are not drawn
+MEAN_MAX = np.float32(1e8)  # px; nor are those whose mean lies farther from the picture
+DEPTH_MAX = np.float32(1e8)  # scene units; nor what is farther, for the sake of the mean depth's gradient
 CHUNK = 16 * 32  # Gaussians a worker takes at once
 
 # The camera as 32 floats.
@@ -108,12 +111,23 @@ def dot(a, b):
 
 @inline
 def scales(planes, stride, i):
-    """The three standard deviations."""
+    """The three standard deviations, at least 2^-60, so that their reciprocals and squares are numbers too.
+
+    (`maximum` gives its second argument where one is NaN, which `exp2` makes huge, so that it is not drawn.)
+    """
     return (
-        exp2(load(planes, LOG_SCALE * stride + i) * LOG2_E),
-        exp2(load(planes, (LOG_SCALE + 1) * stride + i) * LOG2_E),
-        exp2(load(planes, (LOG_SCALE + 2) * stride + i) * LOG2_E),
+        exp2(maximum(-60.0, load(planes, LOG_SCALE * stride + i) * LOG2_E)),
+        exp2(maximum(-60.0, load(planes, (LOG_SCALE + 1) * stride + i) * LOG2_E)),
+        exp2(maximum(-60.0, load(planes, (LOG_SCALE + 2) * stride + i) * LOG2_E)),
     )
+
+
+@inline
+def inside_reach(x_over_z, y_over_z, camera):
+    """Whether the mean's place in the picture is a number of pixels that float32 can still work with."""
+    mx = x_over_z * get(camera, FX) + get(camera, CX)
+    my = y_over_z * get(camera, FY) + get(camera, CY)
+    return (maximum(mx, -mx) < MEAN_MAX) & (maximum(my, -my) < MEAN_MAX)
 
 
 @inline
@@ -176,7 +190,7 @@ def project_group(planes, stride, i, camera, degree, records, touched, keys, rec
     """Project Gaussians i … i+15: records, number of tiles touched (0: invisible), depth bits, tile rectangles."""
     mean, position = camera_position(planes, stride, i, camera)
     z = position[2]
-    in_front = z > get(camera, NEAR)
+    in_front = (z > get(camera, NEAR)) & (z < DEPTH_MAX)
     inverse_z = 1.0 / select(in_front, z, 1.0)
     u, v = clamped_slopes(position, inverse_z, camera)
     q, _ = unit_quaternion(planes, stride, i)
@@ -194,8 +208,8 @@ def project_group(planes, stride, i, camera, degree, records, touched, keys, rec
     x1 = minimum(floor(mx + extent_x - 0.5), get(camera, WIDTH) - 1.0)
     y0 = maximum(-floor(0.5 - (my - extent_y)), 0.0)
     y1 = minimum(floor(my + extent_y - 0.5), get(camera, HEIGHT) - 1.0)
-    visible = in_front & (headroom >= 0.0) & (x0 <= x1) & (y0 <= y1) & (determinant < 1e30)
-    visible = visible & (maximum(mx, -mx) < 1e8) & (maximum(my, -my) < 1e8)
+    visible = in_front & (headroom >= 0.0) & (x0 <= x1) & (y0 <= y1) & (determinant < DETERMINANT_MAX)
+    visible = visible & inside_reach(position[0] * inverse_z, position[1] * inverse_z, camera)
     left, right = floor(x0 * (1.0 / TILE)), floor(x1 * (1.0 / TILE))
     top, bottom = floor(y0 * (1.0 / TILE)), floor(y1 * (1.0 / TILE))
     wide, high = right - left + 1.0, bottom - top + 1.0

@@ -14,8 +14,11 @@ from reconstruction_pipeline.kernels.jit import device, inline, kernel
 from reconstruction_pipeline.kernels.layout import LOG_SCALE, MEAN, OPACITY, QUAT, ROWS
 from reconstruction_pipeline.kernels.projection import (
     CHUNK,
+    DEPTH_MAX,
+    DETERMINANT_MAX,
     FX,
     FY,
+    LOW_PASS,
     NEAR,
     RECORD,
     SLOT,
@@ -25,6 +28,7 @@ from reconstruction_pipeline.kernels.projection import (
     dot,
     image_axes,
     image_jacobian,
+    inside_reach,
     rotation_columns,
     scales,
     unit_quaternion,
@@ -45,28 +49,8 @@ from reconstruction_pipeline.kernels.simd_math import LOG2_E, exp2, load_transpo
 
 
 @inline
-def _combine(row_u, row_v, du, dv):
-    """row_u du + row_v dv, as a 3-tuple."""
-    return (
-        row_u[0] * du + row_v[0] * dv,
-        row_u[1] * du + row_v[1] * dv,
-        row_u[2] * du + row_v[2] * dv,
-    )
-
-
-@inline
 def _scaled(a, s):
     return (a[0] * s, a[1] * s, a[2] * s)
-
-
-@inline
-def _matvec(columns, v):
-    """Matrix with these columns times v."""
-    return (
-        columns[0][0] * v[0] + columns[1][0] * v[1] + columns[2][0] * v[2],
-        columns[0][1] * v[0] + columns[1][1] * v[1] + columns[2][1] * v[2],
-        columns[0][2] * v[0] + columns[1][2] * v[1] + columns[2][2] * v[2],
-    )
 
 
 @inline
@@ -76,19 +60,57 @@ def _camera_row(camera, row, v):
 
 
 @inline
-def _quaternion_gradient(q, inverse, d0, d1, d2):
-    """Gradient by the stored quaternion, from those by the rotation's columns d0, d1, d2."""
-    w, x, y, z = q
-    gw = 2.0 * (z * (d0[1] - d1[0]) + y * (d2[0] - d0[2]) + x * (d1[2] - d2[1]))
-    gx = 2.0 * (y * (d1[0] + d0[1]) + z * (d2[0] + d0[2]) + w * (d1[2] - d2[1])) - 4.0 * x * (d1[1] + d2[2])
-    gy = 2.0 * (x * (d1[0] + d0[1]) + z * (d2[1] + d1[2]) + w * (d2[0] - d0[2])) - 4.0 * y * (d0[0] + d2[2])
-    gz = 2.0 * (x * (d2[0] + d0[2]) + y * (d2[1] + d1[2]) + w * (d0[1] - d1[0])) - 4.0 * z * (d0[0] + d1[1])
-    along = w * gw + x * gx + y * gy + z * gz
+def _whitened(a, b, determinant):
+    """Rows u, v of Y, the inverse 2D covariance times its root [a; b].
+
+    As cross products instead of as matrix products, whose terms cancel for long thin splats.
+    """
+    cx = a[1] * b[2] - a[2] * b[1]
+    cy = a[2] * b[0] - a[0] * b[2]
+    cz = a[0] * b[1] - a[1] * b[0]
+    inverse = 1.0 / determinant
+    u = (
+        (a[0] * LOW_PASS + (b[1] * cz - b[2] * cy)) * inverse,
+        (a[1] * LOW_PASS + (b[2] * cx - b[0] * cz)) * inverse,
+        (a[2] * LOW_PASS + (b[0] * cy - b[1] * cx)) * inverse,
+    )
+    v = (
+        (b[0] * LOW_PASS + (cy * a[2] - cz * a[1])) * inverse,
+        (b[1] * LOW_PASS + (cz * a[0] - cx * a[2])) * inverse,
+        (b[2] * LOW_PASS + (cx * a[1] - cy * a[0])) * inverse,
+    )
+    return u, v
+
+
+@inline
+def _turn(u, v, su, sv, sigma):
+    """Gradient by a small rotation about the Gaussian's own axes, with [su; sv] = S Y.
+
+    Turning axis j towards axis k moves dL by (sigma_k^2 - sigma_j^2) N_j S N_k, N being Y without the scales.
+    """
+    r = (1.0 / sigma[0], 1.0 / sigma[1], 1.0 / sigma[2])
+    yz, zx, xy = (
+        u[1] * su[2] + v[1] * sv[2],
+        u[2] * su[0] + v[2] * sv[0],
+        u[0] * su[1] + v[0] * sv[1],
+    )
     return (
-        (gw - w * along) * inverse,
-        (gx - x * along) * inverse,
-        (gy - y * along) * inverse,
-        (gz - z * along) * inverse,
+        yz * r[2] * sigma[1] - yz * r[1] * sigma[2],
+        zx * r[0] * sigma[2] - zx * r[2] * sigma[0],
+        xy * r[1] * sigma[0] - xy * r[0] * sigma[1],
+    )
+
+
+@inline
+def _quaternion_gradient(q, inverse, turn):
+    """Gradient by the stored quaternion (1/length `inverse`), from that by a rotation about the Gaussian's axes."""
+    w, x, y, z = q
+    tx, ty, tz = _scaled(turn, inverse * 2.0)
+    return (
+        -x * tx - y * ty - z * tz,
+        w * tx - z * ty + y * tz,
+        z * tx + w * ty - x * tz,
+        x * ty - y * tx + w * tz,
     )
 
 
@@ -113,7 +135,7 @@ def group_gradients(planes, grads, stride, i, camera, degree, records, gathered)
     s = load_transposed(gathered, i * SLOT_SIZE)
     colour = load_transposed(records, i * RECORD)
     mean, position = camera_position(planes, stride, i, camera)
-    in_front = position[2] > get(camera, NEAR)
+    in_front = (position[2] > get(camera, NEAR)) & (position[2] < DEPTH_MAX)
     inverse_z = 1.0 / select(in_front, position[2], 1.0)
     u, v = clamped_slopes(position, inverse_z, camera)
     q, inverse_norm = unit_quaternion(planes, stride, i)
@@ -122,44 +144,41 @@ def group_gradients(planes, grads, stride, i, camera, degree, records, gathered)
     sigma = scales(planes, stride, i)
     a, b = image_axes(row_u, row_v, columns, sigma)
     xx, xy, yy, determinant = covariance(a, b)
-    usable = in_front & (determinant < 1e30)
-    inverse = 1.0 / select(usable, determinant, 1.0)
-    # The inverse covariance [[qa, qb], [qb, qc]], and H = Q S Q with S the second moments: dL/dA = H A.
-    qa, qb, qc = yy * inverse, xy * -inverse, xx * inverse
-    p00, p01 = qa * s[3] + qb * s[4], qa * s[4] + qb * s[5]
-    p10, p11 = qb * s[3] + qc * s[4], qb * s[4] + qc * s[5]
-    hxx, hxy, hyy = p00 * qa + p01 * qb, p00 * qb + p01 * qc, p10 * qb + p11 * qc
-    da = (hxx * a[0] + hxy * b[0], hxx * a[1] + hxy * b[1], hxx * a[2] + hxy * b[2])
-    db = (hxy * a[0] + hyy * b[0], hxy * a[1] + hyy * b[1], hxy * a[2] + hyy * b[2])
-    _put(grads, LOG_SCALE * stride + i, a[0] * da[0] + b[0] * db[0], usable)
-    _put(grads, (LOG_SCALE + 1) * stride + i, a[1] * da[1] + b[1] * db[1], usable)
-    _put(grads, (LOG_SCALE + 2) * stride + i, a[2] * da[2] + b[2] * db[2], usable)
-    rotation = _quaternion_gradient(
-        q,
-        inverse_norm,
-        _scaled(_combine(row_u, row_v, da[0], db[0]), sigma[0]),
-        _scaled(_combine(row_u, row_v, da[1], db[1]), sigma[1]),
-        _scaled(_combine(row_u, row_v, da[2], db[2]), sigma[2]),
-    )
+    x_over_z, y_over_z = position[0] * inverse_z, position[1] * inverse_z
+    usable = in_front & (determinant < DETERMINANT_MAX) & inside_reach(x_over_z, y_over_z, camera)
+    determinant = select(usable, determinant, 1.0)
+    # With Q the inverse covariance, S the second moments and Y = Q A: dL/dA = Q S Y, and by each log scale Y_k S Y_k.
+    yu, yv = _whitened(a, b, determinant)
+    su = (s[3] * yu[0] + s[4] * yv[0], s[3] * yu[1] + s[4] * yv[1], s[3] * yu[2] + s[4] * yv[2])
+    sv = (s[4] * yu[0] + s[5] * yv[0], s[4] * yu[1] + s[5] * yv[1], s[4] * yu[2] + s[5] * yv[2])
+    stretch = (yu[0] * su[0] + yv[0] * sv[0], yu[1] * su[1] + yv[1] * sv[1], yu[2] * su[2] + yv[2] * sv[2])
+    _put(grads, LOG_SCALE * stride + i, stretch[0], usable)
+    _put(grads, (LOG_SCALE + 1) * stride + i, stretch[1], usable)
+    _put(grads, (LOG_SCALE + 2) * stride + i, stretch[2], usable)
+    rotation = _quaternion_gradient(q, inverse_norm, _turn(yu, yv, su, sv, sigma))
     _put(grads, QUAT * stride + i, rotation[0], usable)
     _put(grads, (QUAT + 1) * stride + i, rotation[1], usable)
     _put(grads, (QUAT + 2) * stride + i, rotation[2], usable)
     _put(grads, (QUAT + 3) * stride + i, rotation[3], usable)
     near_one = exp2(load(planes, OPACITY * stride + i) * -LOG2_E)
     _put(grads, OPACITY * stride + i, s[0] * (near_one / (1.0 + near_one)), usable)
-    # dL/d(rows of the image Jacobian) = dA M^T, then through fx/z (row 0 - u row 2) of the camera rotation.
-    by_u = _matvec(columns, (da[0] * sigma[0], da[1] * sigma[1], da[2] * sigma[2]))
-    by_v = _matvec(columns, (db[0] * sigma[0], db[1] * sigma[1], db[2] * sigma[2]))
+    # A nearer or farther centre scales the image Jacobian; a sideways one turns it by the depth of the axes.
+    inverse = 1.0 / determinant
+    qa, qb, qc = yy * inverse, xy * -inverse, xx * inverse
+    depths = (
+        _camera_row(camera, 2, columns[0]) * sigma[0],
+        _camera_row(camera, 2, columns[1]) * sigma[1],
+        _camera_row(camera, 2, columns[2]) * sigma[2],
+    )
+    depth_u, depth_v = dot(su, depths), dot(sv, depths)
     j, k = inverse_z * get(camera, FX), inverse_z * get(camera, FY)
-    slope_u = _camera_row(camera, 2, by_u) * -j
-    slope_v = _camera_row(camera, 2, by_v) * -k
-    x_over_z, y_over_z = position[0] * inverse_z, position[1] * inverse_z
+    slope_u, slope_v = (qa * depth_u + qb * depth_v) * -j, (qb * depth_u + qc * depth_v) * -k
     slope_u = select((u < x_over_z) | (u > x_over_z), 0.0, slope_u)
     slope_v = select((v < y_over_z) | (v > y_over_z), 0.0, slope_v)
     move_u = j * (qa * s[1] + qb * s[2]) + slope_u * inverse_z
     move_v = k * (qb * s[1] + qc * s[2]) + slope_v * inverse_z
     move_z = s[9] - x_over_z * move_u - y_over_z * move_v
-    move_z -= inverse_z * (dot(row_u, by_u) + dot(row_v, by_v))
+    move_z -= inverse_z * (stretch[0] + stretch[1] + stretch[2])
     direction, inverse_distance = view_direction(mean, camera)
     pull = (
         select(colour[8] > 0.0, s[6], 0.0),

@@ -79,8 +79,8 @@ def sh_basis(d: torch.Tensor) -> torch.Tensor:
 
 
 def rotation_matrices(quats: torch.Tensor) -> torch.Tensor:
-    """Rotation matrices (N,3,3) of quaternions wxyz of any length."""
-    w, x, y, z = (quats / quats.norm(dim=1, keepdim=True)).unbind(1)
+    """Rotation matrices (N,3,3) of quaternions wxyz of any length; one of no length means no rotation."""
+    w, x, y, z = (quats / (quats * quats).sum(1, keepdim=True).clamp(min=1e-24).sqrt()).unbind(1)
     rows = [
         torch.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)], 1),
         torch.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)], 1),
