@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,12 +34,13 @@ def load_picture(path: Path) -> npt.NDArray[np.uint8]:
     """
     import cv2
 
-    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
+    stored: npt.NDArray[Any] | None = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if path.is_file() else None
     if stored is None or stored.dtype not in (np.uint8, np.uint16):
         raise InvalidArtifact(f"{path}: missing or unreadable; give the pictures that the poses were made from.")
-    picture = (stored // 257 if stored.dtype == np.uint16 else stored).astype(np.uint8, copy=False)
-    if picture.ndim == 2:
-        picture = np.repeat(picture[:, :, None], 3, axis=2)
+    picture: npt.NDArray[np.uint8] = np.atleast_3d(stored // 257 if stored.dtype == np.uint16 else stored)
+    picture = picture.astype(np.uint8, copy=False)
+    if picture.shape[2] == 1:
+        picture = np.repeat(picture, 3, axis=2)
     if picture.shape[2] == 4 and bool((picture[:, :, 3] < 255).any()):
         return np.ascontiguousarray(picture[:, :, [2, 1, 0, 3]])
     return np.ascontiguousarray(picture[:, :, 2::-1])
@@ -50,5 +52,5 @@ def read_picture(path: Path, view: PinholeView) -> npt.NDArray[np.uint8]:
 
     picture = np.ascontiguousarray(load_picture(path)[:, :, :3])
     if picture.shape[:2] != (view.height, view.width):
-        picture = cv2.resize(picture, (view.width, view.height), interpolation=cv2.INTER_AREA)
-    return picture.astype(np.uint8, copy=False)
+        return cv2.resize(picture, (view.width, view.height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    return picture

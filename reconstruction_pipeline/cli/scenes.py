@@ -15,7 +15,7 @@ from reconstruction_pipeline.cli.silence import silence
 from reconstruction_pipeline.cli.terminal import TerminalProgress
 
 if TYPE_CHECKING:
-    from reconstruction_pipeline.orchestration.scene_run import SceneOutcome
+    from reconstruction_pipeline.orchestration.scene_run import SceneOutcome, SceneRequest
 
 FREE_DISK_GB = 2.0
 
@@ -32,6 +32,9 @@ PRESET = typer.Option(PresetName.balanced, help="How much time to spend; see the
 DEVICE = typer.Option("auto", help="auto, cpu or cuda.")
 OUT = typer.Option(None, metavar="DIR", help="Copy the deliverables to DIR/<name>/.")
 ACCEPT = typer.Option(False, "--accept-failed-gates", help="Go on although a quality gate failed (recorded).")
+FINAL = typer.Option(
+    False, "--final-on-all", help="After the measured scene, train another on every view and deliver that one."
+)
 AGAIN = typer.Option(False, "--again", help="Run although the same content was done with this preset.")
 
 
@@ -43,6 +46,7 @@ def run(
     name: str | None = typer.Option(None, metavar="KEY", help="Name of the scene (one INPUT only)."),
     device: str = DEVICE,
     accept_failed_gates: bool = ACCEPT,
+    final_on_all: bool = FINAL,
     again: bool = AGAIN,
 ) -> int:
     """Reconstruct each INPUT as one scene: splats, mesh, viewer and report.
@@ -53,10 +57,13 @@ def run(
     """
     if name and len(inputs) > 1:
         raise UsageError("--name names one scene, but there are several inputs; leave it out.")
+    from reconstruction_pipeline.orchestration.scene_run import SceneRequest
+
     code = 0
     for path in inputs:
         try:
-            _one(context, path, name, preset, device, out, accept_failed_gates, again)
+            request = SceneRequest(path, name, preset.value, device, accept_failed_gates, again, final_on_all)
+            _one(context, request, out)
         except ReconstructionError as error:
             if len(inputs) == 1:
                 raise
@@ -67,26 +74,18 @@ def run(
 
 def demo(context: typer.Context, preset: PresetName = PRESET, device: str = DEVICE, out: Path | None = OUT) -> int:
     """Make the sample video (once) and reconstruct it, end to end."""
+    from reconstruction_pipeline.orchestration.scene_run import SceneRequest
     from reconstruction_pipeline.sample import make_sample
     from reconstruction_pipeline.settings import load_settings
 
     with TerminalProgress() as progress:
         sample = make_sample(load_settings().scratch / "sample", "demo", progress=progress)
-    _one(context, sample.video, "demo", preset, device, out, accept=False, again=True)
+    _one(context, SceneRequest(sample.video, "demo", preset.value, device, again=True), out)
     return 0
 
 
-def _one(
-    context: typer.Context,
-    path: Path,
-    name: str | None,
-    preset: PresetName,
-    device: str,
-    out: Path | None,
-    accept: bool,
-    again: bool,
-) -> None:
-    from reconstruction_pipeline.orchestration.scene_run import SceneRequest, reconstruct_scene
+def _one(context: typer.Context, request: SceneRequest, out: Path | None) -> None:
+    from reconstruction_pipeline.orchestration.scene_run import reconstruct_scene
     from reconstruction_pipeline.settings import load_settings, use_dagster_home
 
     if out:
@@ -96,7 +95,6 @@ def _one(
     _require_disk(settings.scratch)
     debug = bool(context.find_root().params.get("debug"))
     with TerminalProgress() as progress, silence(not debug):
-        request = SceneRequest(path, name, preset.value, device, accept, again)
         outcome = reconstruct_scene(request, progress, progress.say)
     _summary(outcome, _copy_out(outcome, out) if out else outcome.folder)
     if outcome.error:

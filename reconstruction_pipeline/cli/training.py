@@ -32,6 +32,9 @@ def train(
     max_splats: int | None = typer.Option(None, min=1000, help="Hard cap; default: planned from the budget."),
     max_size: int | None = MAX_SIZE,
     holdout: int = typer.Option(0, metavar="K", min=0, help="Hold out images 0, K, 2K … and measure on them."),
+    final_on_all: bool = typer.Option(
+        False, "--final-on-all", help="After the measured scene, train another on every view and write that one."
+    ),
     seed: int = typer.Option(0, help="Seed of everything random."),
     device: str = typer.Option("auto", help="auto, cpu or cuda."),
     resume: bool = typer.Option(False, "--resume", help="Go on where an interrupted run of the same settings stopped."),
@@ -45,8 +48,8 @@ def train(
     from reconstruction_pipeline.artifacts.ply import write_ply
     from reconstruction_pipeline.orchestration.stage_worker import peak_rss_mb
     from reconstruction_pipeline.stages.splats.inputs import points_of
+    from reconstruction_pipeline.stages.splats.scene import train_scene
     from reconstruction_pipeline.stages.splats.settings import TrainSettings
-    from reconstruction_pipeline.stages.splats.train import train_splats
 
     if out.suffix.lower() != ".ply":
         raise UsageError(f"{out}: training writes .ply; convert it afterwards with 'reconstruct convert'.")
@@ -60,13 +63,14 @@ def train(
         max_size=max_size,
         holdout=holdout,
         seed=seed,
+        final_on_all=final_on_all,
         device=device,  # type: ignore[arg-type]
     )
     saved = out.with_name(f".{out.name}.checkpoint")
     points = points_of(model)
     try:
         with TerminalProgress() as bars, cancel_on_interrupt(bars) as progress:
-            result = train_splats(views, points, settings, progress, None, saved, resume)
+            result = train_scene(views, points, settings, progress, None, saved, resume)
     except Cancelled as error:
         kept = (
             "its state is kept, go on with the same command and --resume"
@@ -98,10 +102,11 @@ def evaluate(
     """Render the held-out views of a project and print their PSNR and SSIM as JSON (raw, nothing fitted)."""
     from reconstruction_pipeline.stages.compression.codecs import read_splats
     from reconstruction_pipeline.stages.splats.evaluate import mean_scores, renderer, score
-    from reconstruction_pipeline.stages.splats.views import load_view, split
+    from reconstruction_pipeline.stages.splats.views import held_out_names, load_view
 
     _, views = _project(colmap_dir)
-    _, held_out = split(views, holdout) if holdout else ([], views)
+    apart = held_out_names([view.name for view in views], holdout or 1)
+    held_out = [view for view in views if view.name in apart]
     if not held_out:
         raise UsageError(f"{colmap_dir}: no image to evaluate.")
     render_view = renderer(read_splats(require_file(scene)), [view.camera for view in views])

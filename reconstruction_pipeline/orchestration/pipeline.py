@@ -41,10 +41,15 @@ class Pipeline(dg.ConfigurableResource):
         default=False, description="Go on although a blocking gate failed; recorded in every artifact made so."
     )
 
+    final_on_all: bool = Field(
+        default=False, description="After the measured scene, train another on every view and deliver that one."
+    )
+
     @property
     def row(self) -> Preset:
         """The preset's settings for every stage, for this run's device."""
-        return preset_named(self.preset, self.device)
+        row = preset_named(self.preset, self.device)
+        return replace(row, gaussian_splats=replace(row.gaussian_splats, final_on_all=self.final_on_all))
 
     def run(
         self,

@@ -34,6 +34,7 @@ class SceneRequest:
     device: str = "auto"
     accept_failed_gates: bool = False
     again: bool = False
+    final_on_all: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def reconstruct_scene(request: SceneRequest, progress: Progress, say: Callable[[
     catalog = open_catalog()
     key = _key_of(request, sha256, catalog)
     store = open_store()
-    if not request.again and _is_done(store, key, sha256, request.preset):
+    if not request.again and _is_done(store, key, sha256, request):
         say(f"{key}: the same content was already reconstructed with preset {request.preset}; --again runs it anew.")
         return outcome_of(store, key)
     catalog.register(Entry(key, str(request.path.resolve()), sha256))
@@ -72,6 +73,7 @@ def reconstruct_scene(request: SceneRequest, progress: Progress, say: Callable[[
         "preset": request.preset,
         "device": request.device,
         "accept_failed_gates": request.accept_failed_gates,
+        "final_on_all": request.final_on_all,
     }
     with in_foreground(progress), dg.DagsterInstance.get() as instance:
         run = run_job(instance, key, choices, progress)
@@ -107,12 +109,16 @@ def _key_of(request: SceneRequest, sha256: str, catalog: Catalog) -> str:
     return known.key if known else catalog.name_for(video_key(request.path.resolve().name), sha256)
 
 
-def _is_done(store: ArtifactStore, key: str, sha256: str, preset: str) -> bool:
+def _is_done(store: ArtifactStore, key: str, sha256: str, request: SceneRequest) -> bool:
     if any(store.current_version(stage, key) is None for stage in STAGES):
         return False
     numbers = store.load(SceneReport, key).all_metrics()
+    splats = numbers.get("gaussian_splats") or {}
     return bool(
-        numbers.get("source_sha256") == sha256 and numbers.get("preset") == preset and numbers.get("grade") != "F"
+        numbers.get("source_sha256") == sha256
+        and numbers.get("preset") == request.preset
+        and splats.get("final_on_all", False) == request.final_on_all
+        and numbers.get("grade") != "F"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from reconstruction_pipeline.artifacts.camera_poses import CameraPoses
@@ -34,17 +35,14 @@ def gaussian_splats(
     from reconstruction_pipeline.stages.splats import checkpoint
     from reconstruction_pipeline.stages.splats.inputs import dense_points_of, points_of, views_of
     from reconstruction_pipeline.stages.splats.outputs import write_comparisons, write_scene
-    from reconstruction_pipeline.stages.splats.train import train_splats
-    from reconstruction_pipeline.stages.splats.views import split
+    from reconstruction_pipeline.stages.splats.scene import train_scene
 
     started = time.perf_counter()
     model = poses.model()
-    views = views_of(model, poses.image_path)
-    training, _ = split(views, settings.holdout)
-    names = [view.name for view in training]
-    dense = dense_points_of(poses, depth_maps, names) if depth_maps is not None else None
-    result = train_splats(
-        views, points_of(model), settings, progress, dense, checkpoint_folder, resume=checkpoint_folder is not None
+    views = views_of(model, poses.image_path, depth_maps=depth_maps if settings.depth_weight > 0 else None)
+    dense_for = None if depth_maps is None else partial(dense_points_of, poses, depth_maps)
+    result = train_scene(
+        views, points_of(model), settings, progress, dense_for, checkpoint_folder, resume=checkpoint_folder is not None
     )
     file_gates = write_scene(workspace, result, settings.sh_degree)
     write_comparisons(workspace, result)
@@ -52,7 +50,6 @@ def gaussian_splats(
         checkpoint.discard(checkpoint_folder)
     metrics = {
         **result.metrics,
-        "dense_points": 0 if dense is None else len(dense.xyz),
         "seconds": round(time.perf_counter() - started, 3),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0, 1),
     }

@@ -32,6 +32,10 @@ class TrainSettings:
     sh_degree: int = 3
     seed: int = 0
     holdout: int = 0
+    segment: bool = False
+    """Also train with a contiguous segment of the path held out, and measure on it (`psnr_segment_db`)."""
+    final_on_all: bool = False
+    """Deliver a scene trained on every view, after the measured one."""
     device: DeviceName = "auto"
     threads: int | None = None
 
@@ -75,6 +79,8 @@ class TrainSettings:
     refine_until: float = 0.85
     grow_start: float = 0.1
     grow_until: float = 0.6
+    growth_limit: float | None = None
+    """The most that one refinement may multiply the count by; None: as the schedule has it."""
     min_opacity: float = 0.005
     useless: float = 0.02
     """A Gaussian whose colour gradients over a whole epoch sum to less than this share of the mean is moved too."""
@@ -91,6 +97,8 @@ class TrainSettings:
     prune_loss: float = 2e-3
     """Share of the total blend weight that the final pruning may remove."""
     checkpoint_seconds: float = 30.0
+    on_cuda: TrainSettings | None = None
+    """What holds instead of all of this where training turns out to be on CUDA (see `recipes`)."""
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.seconds is None):

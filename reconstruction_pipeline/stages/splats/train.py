@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from reconstruction_pipeline.stages.splats.state import (
 )
 from reconstruction_pipeline.stages.splats.steps import Scratch, gradient_step
 from reconstruction_pipeline.stages.splats.targets import targets_at
-from reconstruction_pipeline.stages.splats.views import LoadedView, TrainingView, load_view, split
+from reconstruction_pipeline.stages.splats.views import LoadedView, TrainingView, held_out_names, load_view, split
 
 
 @dataclass(frozen=True)
@@ -61,19 +61,22 @@ def train_splats(
     checkpoint_folder: Path | None = None,
     resume: bool = False,
     clock: Clock = time.perf_counter,
+    held_out_views: Collection[str] | None = None,
 ) -> TrainingResult:
     """Train Gaussians on `views` (world-to-camera, any unit) from `points` of the same world.
 
-    Every held-out view (settings.holdout) is kept from training and scored at the end, raw. With a
-    `checkpoint_folder` the run is saved there regularly and when interrupted; `resume` continues such
-    a run. `clock` is what a budget in seconds is counted on. Raises StageFailed below 1000 points or
-    when training diverges, MissingRequirement for a device this machine lacks, Cancelled when
-    `progress` says so.
+    The held-out views (`held_out_views` by name; every settings.holdout-th if not given) are kept from
+    training and scored at the end, raw. With a `checkpoint_folder` the run is saved there regularly and
+    when interrupted; `resume` continues such a run. `clock` is what a budget in seconds is counted on.
+    Raises StageFailed below 1000 points or when training diverges, MissingRequirement for a device this
+    machine lacks, Cancelled when `progress` says so.
     """
     choice = choose_device(settings.device)
     device = open_device(choice, settings.threads)
     entry_gate = gates.require_points(len(points.xyz))
-    training, held_out = _load(views, settings, progress)
+    names = [view.name for view in views]
+    apart = held_out_names(names, settings.holdout) if held_out_views is None else held_out_views
+    training, held_out = _load(views, apart, settings, progress)
     width, height = training[0].camera.width, training[0].camera.height
     frame = normalise([view.camera for view in training], points.xyz)
     local = [_in_frame(view, frame) for view in training]
@@ -99,6 +102,8 @@ def train_splats(
     trained = state.on(device)
     scratch = Scratch(device, device.put(layout.aligned_zeros(state.planes.shape)))
     optimise(trained, plan, local, settings, progress, scratch, clock, save)
+    if settings.segment or settings.final_on_all:
+        save(trained)  # the trainings that follow may be interrupted, and this one need not be repeated then
     state = trained.off(device)
     started = clock()
     gaussians, removed = _prune(_world(state, frame), state, settings, len(training))
@@ -115,6 +120,7 @@ def train_splats(
         "training_views": len(training),
         "held_out_views": len(held_out),
         "initial_points": len(points.xyz),
+        "dense_points": 0 if dense is None else len(dense.xyz),
         "psnr_initial_db": state.initial_psnr,
         "psnr_holdout_db": mean_scores(rows)[0] if rows else None,
         "ssim_holdout": mean_scores(rows)[1] if rows else None,
@@ -130,10 +136,10 @@ def train_splats(
 
 
 def _load(
-    views: Sequence[TrainingView], settings: TrainSettings, progress: Progress
+    views: Sequence[TrainingView], apart: Collection[str], settings: TrainSettings, progress: Progress
 ) -> tuple[list[LoadedView], list[LoadedView]]:
     """(training, held out), decoded at training size."""
-    parts = split(views, settings.holdout)
+    parts = split(views, apart)
     total = sum(len(part) for part in parts)
     loaded: list[list[LoadedView]] = []
     done = 0

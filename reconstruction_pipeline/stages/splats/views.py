@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,14 +87,17 @@ def load_view(view: TrainingView, max_size: int | None = None) -> LoadedView:
     )
 
 
-def split(views: Sequence[TrainingView], holdout: int) -> tuple[list[TrainingView], list[TrainingView]]:
-    """(training, held out): held out are views 0, K, 2K, ... in name order; none for K = 0."""
+def held_out_names(names: Sequence[str], holdout: int) -> frozenset[str]:
+    """Names 0, K, 2K, ... in name order; none for K = 0."""
+    return frozenset(sorted(names)[::holdout]) if holdout > 0 else frozenset()
+
+
+def split(views: Sequence[TrainingView], held_out: Collection[str]) -> tuple[list[TrainingView], list[TrainingView]]:
+    """(training, held out) in name order; StageFailed if names repeat or nothing is left to train on."""
     ordered = sorted(views, key=lambda view: view.name)
     if len({view.name for view in ordered}) != len(ordered):
         raise StageFailed("Two training views have the same name; give every view its own.")
-    if holdout <= 0:
-        return ordered, []
-    training = [view for i, view in enumerate(ordered) if i % holdout]
+    training = [view for view in ordered if view.name not in held_out]
     if not training:
-        raise StageFailed(f"Holding out every {holdout}. of {len(ordered)} views leaves none to train on.")
-    return training, ordered[::holdout]
+        raise StageFailed(f"Holding out {len(ordered)} of {len(ordered)} views leaves none to train on.")
+    return training, [view for view in ordered if view.name in held_out]

@@ -15,9 +15,10 @@ from reconstruction_pipeline.stages.splats.initialisation import (
 )
 from reconstruction_pipeline.stages.splats.normalisation import normalise
 from reconstruction_pipeline.stages.splats.prune import kept
+from reconstruction_pipeline.stages.splats.scene import segment_names
 from reconstruction_pipeline.stages.splats.settings import TrainSettings
 from reconstruction_pipeline.stages.splats.state import CurveRow
-from reconstruction_pipeline.stages.splats.views import TrainingView, load_view, split, training_size
+from reconstruction_pipeline.stages.splats.views import TrainingView, held_out_names, load_view, split, training_size
 
 
 def camera(translation=(0.0, 0.0, 0.0), width=64, height=48):
@@ -94,12 +95,19 @@ def test_merging_keeps_sparse_points_and_fills_the_empty_side():
 
 def test_split_holds_out_in_name_order():
     views = [view(f"{i:02d}") for i in (3, 1, 0, 2, 4)]
-    training, held_out = split(views, 2)
+    names = [v.name for v in views]
+    training, held_out = split(views, held_out_names(names, 2))
     assert [v.name for v in held_out] == ["00", "02", "04"]
     assert [v.name for v in training] == ["01", "03"]
-    assert split(views, 0)[1] == []
-    with pytest.raises(StageFailed):
-        split(views, 1)
+    assert split(views, held_out_names(names, 0))[1] == []
+    with pytest.raises(StageFailed, match="none to train on"):
+        split(views, held_out_names(names, 1))
+
+
+def test_a_segment_is_contiguous_and_in_the_middle():
+    names = [f"{i:02d}" for i in range(40)]
+    assert sorted(segment_names(names[::-1])) == ["17", "18", "19", "20", "21"]
+    assert len(segment_names(names[:3])) == 2
 
 
 def test_loading_resizes_and_refuses_pictures_of_another_shape():

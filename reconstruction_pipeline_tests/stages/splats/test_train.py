@@ -11,6 +11,7 @@ from reconstruction_pipeline.kernels import layout
 from reconstruction_pipeline.stages.splats import checkpoint
 from reconstruction_pipeline.stages.splats.devices import choose
 from reconstruction_pipeline.stages.splats.initialisation import Points
+from reconstruction_pipeline.stages.splats.scene import train_scene
 from reconstruction_pipeline.stages.splats.settings import TrainSettings
 from reconstruction_pipeline.stages.splats.train import train_splats
 
@@ -155,3 +156,17 @@ def test_exposure_compensation_recovers_gains(tiny_scene):
     result = train_splats(dimmed, tiny_scene.points, settings, NullProgress())
     expected = float(np.std(np.log(gains)))
     assert result.metrics["exposure_spread"] == pytest.approx(expected, rel=0.3)
+
+
+def test_a_segment_and_a_final_scene_are_trainings_of_their_own(tiny_scene, tmp_path):
+    settings = replace(SHORT, segment=True, final_on_all=True)
+    progress = RecordingProgress()
+    result = train_scene(tiny_scene.views, tiny_scene.points, settings, progress, checkpoint_folder=tmp_path)
+    measured = train_splats(tiny_scene.views, tiny_scene.points, SHORT, NullProgress())
+    everything = train_splats(tiny_scene.views, tiny_scene.points, replace(SHORT, holdout=0), NullProgress())
+    assert same(result.gaussians, everything.gaussians) and not same(result.gaussians, measured.gaussians)
+    assert result.metrics["psnr_holdout_db"] == measured.metrics["psnr_holdout_db"]
+    assert 10.0 < result.metrics["psnr_segment_db"] < 60.0
+    assert {"training", "training (segment)", "training (final)"} <= {report[0] for report in progress.reports}
+    # Every part left a checkpoint while it ran; what remains is that of the measured scene, for its owner to discard.
+    assert [path.name for path in tmp_path.rglob("*")] == [checkpoint.NAME]
