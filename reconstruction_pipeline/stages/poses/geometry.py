@@ -16,16 +16,6 @@ PAIR_POINTS, PAIR_SHIFT = 40, 0.03
 
 Array = npt.NDArray[np.float64]
 
-# Weight of the cameras' own up direction against the levelness of their horizontal axes.
-UP_PRIOR = 0.02
-# Sine of the roll from which on a frame counts as an outlier.
-ROLL_SCALE = 0.2
-# How far below the horizon people usually point a camera, as a tangent.
-LOOKING_DOWN = 0.35
-# A ground plane holds this share of the points and tilts less than this from what the cameras say; against it
-# they roll hardly more (a factor, and a sine added) than against their own estimate.
-GROUND_SHARE, MAX_TILT, MORE_ROLL = 0.2, np.radians(50.0), (1.25, 0.05)
-
 
 @dataclass(frozen=True)
 class Similarity:
@@ -77,54 +67,13 @@ def quaternion_of(rotation: Array) -> tuple[float, float, float, float]:
     return float(w), float(x), float(y), float(z)
 
 
-def up_direction(rotations: Array, xyz: Array | None = None) -> Array:
-    """(3,) unit vector against gravity in the world, from (N, 3, 3) world-to-camera rotations and points.
+def upright(model: ColmapModel, up: Array) -> Similarity:
+    """To the delivered world: y-down, centred on the points, mean view direction along +z, path radius 1.
 
-    People hold cameras level: the horizontal image axes lie in the ground plane, so `up` is the direction
-    most perpendicular to all of them, nudged towards a slightly lowered view where the axes leave it open
-    (a camera that never turned). Reweighted so that a few rolled frames count little. A plane that many of
-    the points (P, 3) share, and that is level within what the cameras allow, is ground or a table and decides.
+    `up` (3,) is the unit vector against gravity in the model's own world (`orientation.find_gravity`).
     """
-    right = rotations[:, 0]
-    prior = _unit(_unit(-rotations[:, 1].mean(axis=0)) - LOOKING_DOWN * _unit(rotations[:, 2].mean(axis=0)))
-    weights, result = np.ones(len(right)), prior
-    for _ in range(10):
-        spread = (right * weights[:, None]).T @ right / weights.sum()
-        result = _unit(np.linalg.solve(spread + UP_PRIOR * np.eye(3), UP_PRIOR * prior))
-        weights = 1.0 / np.maximum(np.abs(right @ result), ROLL_SCALE)
-    ground = None if xyz is None else _level_plane(xyz, result, right)
-    return result if ground is None else ground
-
-
-def _level_plane(xyz: Array, up: Array, right: Array, hypotheses: int = 1500) -> Array | None:
-    """Normal of the plane most points lie on, among those near `up` and level in the cameras; None if too few."""
-    if len(xyz) < 100:
-        return None
-    rng = np.random.default_rng(0)
-    points = xyz[rng.permutation(len(xyz))[:2500]]
-    thickness = 0.03 * float(np.median(np.linalg.norm(points - np.median(points, axis=0), axis=1)))
-    a, b, c = points[rng.integers(0, len(points), (3, hypotheses))]
-    normals = np.cross(b - a, c - a)
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    normals *= np.where(normals @ up < 0, -1.0, 1.0)[:, None]
-    level = _roll(normals, right) < MORE_ROLL[0] * _roll(up[None], right) + MORE_ROLL[1]
-    allowed = level & (normals @ up > np.cos(MAX_TILT))
-    if not allowed.any():
-        return None
-    normals, a = normals[allowed], a[allowed]
-    support = np.array([(np.abs((points - p) @ n) < thickness).mean() for n, p in zip(normals, a, strict=True)])
-    best = int(np.argmax(support))
-    if support[best] < GROUND_SHARE:
-        return None
-    on_plane = points[np.abs((points - a[best]) @ normals[best]) < thickness]
-    _, _, axes = np.linalg.svd(on_plane - on_plane.mean(axis=0), full_matrices=False)
-    return np.asarray(axes[2] * np.sign(axes[2] @ normals[best]))
-
-
-def upright(model: ColmapModel) -> Similarity:
-    """To the delivered world: y-down, centred on the points, mean view direction along +z, path radius 1."""
     rotations = np.array([image.rotation for image in model.images])
-    down = -up_direction(rotations, model.xyz)
+    down = -np.asarray(up, np.float64)
     forward = rotations[:, 2].mean(axis=0)
     forward = forward - down * (forward @ down)
     if np.linalg.norm(forward) < 1e-6:
@@ -136,11 +85,6 @@ def upright(model: ColmapModel) -> Similarity:
     middle = np.median(model.xyz @ rotation.T if len(model.xyz) else centers, axis=0)
     scale = 1.0 / radius if radius > 0 else 1.0
     return Similarity(scale, rotation, -scale * middle)
-
-
-def _roll(ups: Array, right: Array) -> Array:
-    """Root mean square sine of the cameras' roll, for each of (M, 3) up directions."""
-    return np.asarray(np.sqrt(((ups @ right.T) ** 2).mean(axis=1)))
 
 
 def drop_images(model: ColmapModel, names: Collection[str]) -> ColmapModel:

@@ -10,6 +10,7 @@ from reconstruction_pipeline.artifacts.colmap import ColmapModel
 from reconstruction_pipeline.artifacts.keyframes import Keyframes
 from reconstruction_pipeline.artifacts.verdict import Gate
 from reconstruction_pipeline.stages.poses.geometry import Similarity, upright
+from reconstruction_pipeline.stages.poses.orientation import find_gravity
 from reconstruction_pipeline.stages.poses.settings import PoseSettings
 
 
@@ -29,6 +30,7 @@ class Placement:
 
 def place(model: ColmapModel, keyframes: Keyframes, settings: PoseSettings, images: Path) -> Placement:
     """The placement of `model`, whose undistorted pictures lie in the folder `images`."""
-    similarity = upright(model)
+    gravity = find_gravity(model, images)
+    similarity = upright(model, gravity.up)
     document = {"from": "colmap", "to": "world", "unit": "arbitrary", "matrix": similarity.matrix().tolist()}
-    return Placement(similarity, document, {"unit": "arbitrary"})
+    return Placement(similarity, document, {"unit": "arbitrary", "gravity_confidence": gravity.confidence})
