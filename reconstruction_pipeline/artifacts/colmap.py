@@ -8,6 +8,7 @@ rigs.bin and frames.bin beside them; for a single camera the three files say eve
 
 from __future__ import annotations
 
+import io
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,13 +115,17 @@ def rotation_of(quaternion: tuple[float, float, float, float]) -> npt.NDArray[np
     )
 
 
-def read_model(folder: Path) -> ColmapModel:
-    """Read `cameras.bin`, `images.bin` and `points3D.bin`; raise `InvalidArtifact` when that is impossible."""
+def read_model(folder: Path, need_points: bool = True) -> ColmapModel:
+    """Read `cameras.bin`, `images.bin` and `points3D.bin`; raise `InvalidArtifact` when that is impossible.
+
+    Without `need_points`, a missing `points3D.bin` means a model without points.
+    """
     for name in ("cameras.bin", "images.bin", "points3D.bin"):
-        if not (folder / name).is_file():
+        if not (folder / name).is_file() and (need_points or name != "points3D.bin"):
             raise InvalidArtifact(f"{folder}: '{name}' is missing; give the folder of a COLMAP binary model.")
     try:
-        with (folder / "points3D.bin").open("rb") as file:
+        file: BinaryIO
+        with (folder / "points3D.bin").open("rb") if (folder / "points3D.bin").is_file() else _no_points() as file:
             ids, xyz, rgb, errors, lengths = _read_points(file)
         with (folder / "cameras.bin").open("rb") as file:
             cameras = _read_cameras(file)
@@ -129,6 +134,10 @@ def read_model(folder: Path) -> ColmapModel:
     except (struct.error, ValueError, KeyError, UnicodeDecodeError) as error:
         raise InvalidArtifact(f"{folder}: the COLMAP model is damaged or of an unknown kind ({error}).") from error
     return ColmapModel(cameras, tuple(sorted(images, key=lambda i: i.name)), xyz, rgb, errors, lengths)
+
+
+def _no_points() -> BinaryIO:
+    return io.BytesIO(struct.pack("<Q", 0))
 
 
 def _unpack(file: BinaryIO, layout: str) -> tuple[Any, ...]:

@@ -43,6 +43,15 @@ def read_text_model(folder: Path) -> ColmapModel:
     return ColmapModel(cameras, tuple(sorted(images, key=lambda i: i.name)), xyz, rgb, errors, lengths)
 
 
+def count_images(folder: Path) -> int:
+    """How many images `images.txt` lists."""
+    count = 0
+    for place, line in _lines(folder / "images.txt"):
+        with _Reading(place):
+            count += _header(line) is not None
+    return count
+
+
 class _Reading:
     """Turns what goes wrong while reading a line into one sentence that names it."""
 

@@ -1,24 +1,19 @@
-"""`reconstruct train`, `evaluate` and `render`: splats from an existing COLMAP project, without Dagster."""
+"""`reconstruct train`, `evaluate` and `render`: splats from a project with known poses, without Dagster."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
 from reconstruction_pipeline.artifacts.errors import Cancelled, UsageError
 from reconstruction_pipeline.cli.folders import require_file, require_writable
 from reconstruction_pipeline.cli.interrupts import cancel_on_interrupt
+from reconstruction_pipeline.cli.projects import PROJECT, load_project
 from reconstruction_pipeline.cli.terminal import TerminalProgress
 
-if TYPE_CHECKING:
-    from reconstruction_pipeline.artifacts.colmap import ColmapModel
-    from reconstruction_pipeline.stages.splats.views import TrainingView
-
-PROJECT = typer.Argument(..., metavar="COLMAP_DIR", help="Folder with images/ and sparse/0/ (binary, undistorted).")
 SCENE = typer.Argument(..., metavar="SCENE", help="A splat file: .ply or .sog.")
 MAX_SIZE = typer.Option(None, metavar="PX", min=32, help="Longest image side; default: as stored.")
 HOLDOUT = typer.Option(8, metavar="K", min=0, help="Evaluate images 0, K, 2K … in name order; 0: all of them.")
@@ -39,7 +34,7 @@ def train(
     device: str = typer.Option("auto", help="auto, cpu or cuda."),
     resume: bool = typer.Option(False, "--resume", help="Go on where an interrupted run of the same settings stopped."),
 ) -> None:
-    """Train a scene on an existing COLMAP project; the last line printed is one JSON object.
+    """Train a scene on a COLMAP project or transforms.json; the last line printed is one JSON object.
 
     Example: reconstruct train my_colmap_project --out scene.ply --seconds 60 --holdout 8
     """
@@ -53,7 +48,7 @@ def train(
 
     if out.suffix.lower() != ".ply":
         raise UsageError(f"{out}: training writes .ply; convert it afterwards with 'reconstruct convert'.")
-    model, views = _project(colmap_dir)
+    model, views = load_project(colmap_dir, out, need_points=True)
     require_writable(out.parent)
     budget = None if steps else (seconds or 60.0)
     settings = TrainSettings(
@@ -104,7 +99,7 @@ def evaluate(
     from reconstruction_pipeline.stages.splats.evaluate import mean_scores, renderer, score
     from reconstruction_pipeline.stages.splats.views import held_out_names, load_view
 
-    _, views = _project(colmap_dir)
+    _, views = load_project(colmap_dir, scene)
     apart = held_out_names([view.name for view in views], holdout or 1)
     held_out = [view for view in views if view.name in apart]
     if not held_out:
@@ -132,7 +127,7 @@ def render(
     from reconstruction_pipeline.stages.compression.codecs import read_splats
     from reconstruction_pipeline.stages.splats.evaluate import renderer
 
-    _, views = _project(colmap_dir)
+    _, views = load_project(colmap_dir, scene)
     render_view = renderer(read_splats(require_file(scene)), [view.camera for view in views])
     require_writable(out)
     with TerminalProgress() as progress:
@@ -147,23 +142,6 @@ def render(
                 raise UsageError(f"{target}: cannot be written; check the folder.")
             progress.report("rendering", number, len(views))
     typer.echo(f"{len(views)} pictures in {out}")
-
-
-def _project(folder: Path) -> tuple[ColmapModel, list[TrainingView]]:
-    """The model and views of a COLMAP project; `sparse/0`, or `sparse` where there is no such folder."""
-    from reconstruction_pipeline.artifacts.colmap import read_model
-    from reconstruction_pipeline.stages.splats.inputs import views_of
-
-    if not (folder / "images").is_dir():
-        raise UsageError(f"{folder}: no folder 'images' in it; give a COLMAP project (images/ and sparse/0/).")
-    sparse = folder / "sparse" / "0"
-    sparse = sparse if sparse.is_dir() else folder / "sparse"
-    if (sparse / "cameras.txt").is_file() and not (sparse / "cameras.bin").is_file():
-        raise UsageError(f"{sparse}: a model in text form; make it binary with 'colmap model_converter'.")
-    if not (sparse / "cameras.bin").is_file():
-        raise UsageError(f"{sparse}: no file 'cameras.bin' in it; give a COLMAP project (images/ and sparse/0/).")
-    model = read_model(sparse)
-    return model, views_of(model, lambda name: folder / "images" / name)
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -155,16 +155,14 @@ def test_cuda_without_a_gpu_is_said_before_anything_is_made(cli: Cli, storage: P
     assert not (storage / "catalog").exists()
 
 
-def test_a_folder_that_is_no_colmap_project(cli: Cli, tmp_path: Path) -> None:
+def test_a_folder_that_is_no_project(cli: Cli, tmp_path: Path) -> None:
     done = cli("train", tmp_path, "--out", tmp_path / "scene.ply")
-    assert (done.code, "images" in done.error) == (2, True)
-    (tmp_path / "images").mkdir()
+    assert (done.code, "cameras.bin or .txt" in done.error) == (2, True)
+    (tmp_path / "survey.psx").touch()
     done = cli("train", tmp_path, "--out", tmp_path / "scene.ply")
-    assert (done.code, "cameras.bin" in done.error) == (2, True)
-    (tmp_path / "sparse").mkdir()
-    (tmp_path / "sparse" / "cameras.txt").write_text("# Camera list\n")
-    done = cli("train", tmp_path, "--out", tmp_path / "scene.ply")
-    assert (done.code, "model_converter" in done.error) == (2, True)
+    assert (done.code, "survey.psx" in done.error, "COLMAP's text format" in done.error) == (2, True, True)
+    done = cli("train", tmp_path / "none", "--out", tmp_path / "scene.ply")
+    assert (done.code, "no such folder" in done.error) == (2, True)
 
 
 def test_doctor_finds_what_the_tests_run_on(cli: Cli) -> None:
