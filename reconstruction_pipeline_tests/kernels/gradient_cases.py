@@ -145,7 +145,7 @@ CASES: dict[str, Callable[[], Case]] = {
 
 
 class Errors(NamedTuple):
-    """Largest differences of image and alpha; relative L2 of each group's gradient; gradients (59, N) for inspection."""
+    """Largest differences of image and alpha; relative L2 of each gradient; gradients (59, N)."""
 
     image: float
     alpha: float
