@@ -7,8 +7,9 @@ lengths are in the normalised frame, where the median depth of the scene is one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from reconstruction_pipeline.artifacts.errors import UsageError
 
@@ -86,6 +87,8 @@ class TrainSettings:
     """A Gaussian whose colour gradients over a whole epoch sum to less than this share of the mean is moved too."""
     by_error: float = 0.75
     """Copies are drawn by opacity times this power of those sums: where much is still wrong. 0: by opacity alone."""
+    max_elongation: float | None = None
+    """Longest over middle axis, limited at every refinement. None: no limit."""
     noise: float = 2e5
     opacity_reg: float = 0.0
     scale_reg: float = 0.0
@@ -97,8 +100,8 @@ class TrainSettings:
     prune_loss: float = 2e-3
     """Share of the total blend weight that the final pruning may remove."""
     checkpoint_seconds: float = 30.0
-    on_cuda: TrainSettings | None = None
-    """What holds instead of all of this where training turns out to be on CUDA (see `recipes`)."""
+    on_cuda: Mapping[str, Any] = field(default_factory=dict)
+    """What holds instead, by name, where training turns out to be on CUDA (see `recipes`)."""
 
     def __post_init__(self) -> None:
         if (self.steps is None) == (self.seconds is None):

@@ -80,7 +80,12 @@ def gradient_step(
         by_depth = device.depth_loss(rendered.expected_depth, target.depth, weight)[1]
     device.rasterizer.backward(gradient, scratch.grads, grad_expected_depth=by_depth)
     _descend(state, scratch, settings, progress)
-    return loss
+    # Read last: on CUDA that waits for all of the step.
+    if not math.isfinite(total := float(loss)):
+        raise StageFailed(
+            f"The training loss stopped being a number at step {state.step}; train again with another seed."
+        )
+    return total
 
 
 def wants_depth(step: int, target: Target, settings: TrainSettings, progress: float) -> bool:
@@ -100,10 +105,6 @@ def _colour_loss(
         exposures.update(table, index, device.fitted_gain(image, wanted), progress)
         image = device.scale_channels(image, table.gain(index))
     value, gradient = device.l1_ssim(image, wanted, settings.lambda_ssim, weight)
-    if not math.isfinite(value.total):
-        raise StageFailed(
-            f"The training loss stopped being a number at step {state.step}; train again with another seed."
-        )
     if table.active:
         gradient = device.scale_channels(gradient, table.gain(index))
     return value.total, gradient
@@ -147,9 +148,11 @@ def refine(state: TrainState, device: Device, plan: schedule.Plan, settings: Tra
     """Relocate the dead and grow towards the count that the schedule wants."""
     if not device.all_finite(state.planes[:, : state.count]):
         raise StageFailed(f"A Gaussian stopped being a number before step {state.step}; train again with another seed.")
+    if settings.max_elongation is not None:
+        _shorten_needles(state, device, settings.max_elongation)
     if progress >= settings.refine_until:
         return
-    if state.step % (SORT_EVERY * settings.refine_every) == 0:
+    if device.sorts_in_space and state.step % (SORT_EVERY * settings.refine_every) == 0:
         sort_in_space(state, device)
     weight, useless = _preference_of(state, device, settings)
     _carry_out(
@@ -158,11 +161,27 @@ def refine(state: TrainState, device: Device, plan: schedule.Plan, settings: Tra
     factor = plan.levels[plan.level_index(progress)].factor
     target = schedule.target_count(progress, plan.cap, plan.initial_count, factor, settings)
     target = min(target, state.planes.shape[1])
+    if settings.growth_limit is not None:
+        target = min(target, int(state.count * settings.growth_limit))
     weight, _ = _preference_of(state, device, settings)
     moves = mcmc.growth(_opacities(state, device), target, state.rng, settings.min_opacity, weight)
     if moves is not None:
         _carry_out(moves, state, device)
         state.count = target
+
+
+def _shorten_needles(state: TrainState, device: Device, limit: float) -> None:
+    """No Gaussian is longer than `limit` times its middle axis; discs are left alone.
+
+    Needles seen from their end fit single views and stick out of all others (Xie et al., PhysGaussian, CVPR 2024,
+    regularise them away for the same reason).
+    """
+    rows = slice(layout.LOG_SCALE, layout.LOG_SCALE + 3)
+    axes = device.get(state.planes[rows, : state.count])
+    middle = np.sort(axes, axis=0)[1]
+    limited = np.minimum(axes, middle + np.float32(np.log(limit)))
+    if (limited < axes).any():
+        state.planes[rows, : state.count] = device.put(limited)
 
 
 def _opacities(state: TrainState, device: Device) -> npt.NDArray[np.float64]:

@@ -23,6 +23,7 @@ from reconstruction_pipeline.stages.splats.initialisation import Points, initial
 from reconstruction_pipeline.stages.splats.normalisation import Normalisation, normalise
 from reconstruction_pipeline.stages.splats.optimise import Clock, optimise
 from reconstruction_pipeline.stages.splats.prune import kept
+from reconstruction_pipeline.stages.splats.recipes import resolved
 from reconstruction_pipeline.stages.splats.settings import TrainSettings
 from reconstruction_pipeline.stages.splats.state import (
     CONTRIBUTION,
@@ -73,6 +74,7 @@ def train_splats(
     """
     choice = choose_device(settings.device)
     device = open_device(choice, settings.threads)
+    settings = resolved(settings, choice.device)
     entry_gate = gates.require_points(len(points.xyz))
     names = [view.name for view in views]
     apart = held_out_names(names, settings.holdout) if held_out_views is None else held_out_views
@@ -114,7 +116,7 @@ def train_splats(
         "cap": cap,
         "pruned": removed,
         "steps": state.step,
-        **choice._asdict(),
+        **choice.metrics,
         "width": width,
         "height": height,
         "training_views": len(training),

@@ -76,6 +76,10 @@ class Device(Protocol):
     backend: str
     """"numba" or "gsplat"."""
     rasterizer: Rasterizer
+    sorts_in_space: bool
+    """Whether kernels are faster when Gaussians near in space are near in memory."""
+    out_of_memory: tuple[type[BaseException], ...]
+    """What is raised where memory runs out, and a smaller number of Gaussians may help."""
 
     def put(self, array: npt.NDArray[Any]) -> Array:
         """The array on the device, its type kept; on the CPU the array itself, not a copy."""
@@ -89,7 +93,10 @@ class Device(Protocol):
     def l1_ssim(
         self, image: Array, target: Array, lambda_ssim: float, weight: Array | None = None
     ) -> tuple[LossValue, Array]:
-        """The loss of `kernels.loss.l1_ssim` and its gradient by `image`; `target` uint8 (as value / 255) or float."""
+        """The loss of `kernels.loss.l1_ssim` and its gradient by `image`; `target` uint8 (as value / 255) or float.
+
+        The loss's numbers may still be on the device: `float()` them, late, as that waits for it.
+        """
 
     def composite(self, image: Array, alpha: Array, background: Sequence[float]) -> Array:
         """Premultiplied `image` (H, W, 3) uint8 with `alpha` (H, W) uint8 over a colour: (H, W, 3) float32."""
@@ -117,3 +124,12 @@ class Device(Protocol):
 
     def scale_channels(self, image: Array, gain: npt.NDArray[np.float32]) -> Array:
         """image (H, W, 3) times gain (3,), a new array."""
+
+    def memory_estimate(self, cap: int, pixels: int, views: int, bytes_per_pixel: float = 3.0) -> int:
+        """Bytes at the peak of a run with `cap` Gaussians on `views` pictures of `pixels`; a target's bytes a pixel."""
+
+    def memory_available(self) -> int | None:
+        """Bytes that a run may use here; None where nobody can say."""
+
+    def release(self) -> None:
+        """Let go of all buffers, when no step is under way."""

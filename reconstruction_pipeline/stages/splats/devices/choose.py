@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from reconstruction_pipeline.artifacts.errors import MissingRequirement
 from reconstruction_pipeline.stages.splats.devices.base import Device
 from reconstruction_pipeline.stages.splats.settings import DeviceName
+
+OLDEST_CAPABILITY = (7, 0)
+"""Volta: gsplat's kernels use what older GPUs lack."""
+NO_GPU = "Training on CUDA needs an NVIDIA GPU that torch can use"
+INSTEAD = "or use --device cpu."
 
 
 def nvidia_driver_present() -> bool:
@@ -26,29 +34,129 @@ def cuda_available() -> bool:
 
 
 class Choice(NamedTuple):
-    """`device` and `backend` to train with; `fallback_level` is 0 for the best this machine has."""
+    """`device` and `backend` to train with; `fallback_level` is 0 for the best this machine has.
+
+    `reason` says why it is not the best one asked for, and is empty at level 0.
+    """
 
     device: str
     backend: str
     fallback_level: int
+    reason: str = ""
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """As `metrics.json` has it: `fallback_reason` only where there is one."""
+        rows = self._asdict()
+        reason = rows.pop("reason")
+        return {**rows, **({"fallback_reason": reason} if reason else {})}
+
+
+ON_CPU, ON_CUDA = Choice("cpu", "numba", 0), Choice("cuda", "gsplat", 0)
 
 
 def choose_device(device: DeviceName) -> Choice:
-    """The trainer for a device: only the CPU has one in this version.
+    """The trainer for a device.
 
-    "auto" on a machine with CUDA trains on the CPU and says so (fallback_level 1); "cuda" is
-    MissingRequirement in any case, with what is missing.
+    "auto" takes CUDA where there is a GPU that gsplat can train on, and else the CPU: at level 1, with the reason,
+    where a GPU is there but cannot be used. "cuda" raises MissingRequirement, with what is missing and what to do.
     """
+    if device == "cpu":
+        return ON_CPU
+    if not cuda_available():
+        if device == "cuda":
+            raise MissingRequirement(f"{NO_GPU}; {_why_no_cuda()}, {INSTEAD}")
+        return ON_CPU
+    obstacle = cuda_obstacle()
+    if obstacle is None:
+        return ON_CUDA
     if device == "cuda":
-        if not cuda_available():
-            raise MissingRequirement("Training on CUDA needs an NVIDIA GPU that torch can use; use --device cpu.")
-        raise MissingRequirement("Training on CUDA is not part of this version; use --device cpu.")
-    level = int(device == "auto" and cuda_available())
-    return Choice("cpu", "numba", level)
+        raise MissingRequirement(f"{obstacle}, {INSTEAD}")
+    return Choice("cpu", "numba", 1, f"{obstacle}.")
+
+
+def _why_no_cuda() -> str:
+    """What to do where torch sees no GPU."""
+    if not nvidia_driver_present():
+        return "no NVIDIA driver is loaded here: run where there is one (containers need --gpus all)"
+    return "a driver is loaded, but torch cannot use it: install a build of torch for CUDA and a recent driver"
+
+
+def cuda_obstacle() -> str | None:
+    """Why gsplat cannot train on the GPU that torch sees: what is wrong and what to do, without a full stop; or None.
+
+    gsplat has no compiled kernels in its wheel: they are built at first use, which takes nvcc, ninja and a C++
+    compiler, unless a wheel that carries them is installed.
+    """
+    import torch
+
+    capability = torch.cuda.get_device_capability(0)
+    if tuple(capability) < OLDEST_CAPABILITY:
+        name, shown = torch.cuda.get_device_name(0), ".".join(map(str, capability))
+        return f"{name} has compute capability {shown} and gsplat needs 7.0: use a newer GPU"
+    package = find_spec("gsplat")
+    if package is None or not package.submodule_search_locations:
+        return "gsplat is not installed: install it with 'pip install gsplat'"
+    if any(Path(package.submodule_search_locations[0]).glob("csrc*.so")):
+        return None
+    return _build_obstacle(torch.version.cuda)
+
+
+def _build_obstacle(torch_cuda: str | None) -> str | None:
+    """What is missing to build gsplat's kernels, as in `cuda_obstacle`."""
+    nvcc = find_nvcc()
+    advice = "install it, or a gsplat wheel with compiled kernels"
+    if nvcc is None:
+        return f"gsplat's CUDA kernels are not built and the CUDA toolkit (nvcc) is missing: {advice}"
+    if find_ninja() is None:
+        return f"gsplat's CUDA kernels are not built and ninja is missing: {advice}"
+    if shutil.which("c++") is None and shutil.which("g++") is None:
+        return f"gsplat's CUDA kernels are not built and a C++ compiler (g++) is missing: {advice}"
+    version = _nvcc_version(nvcc)
+    if torch_cuda and version and version.split(".")[0] != torch_cuda.split(".")[0]:
+        return (
+            f"gsplat's CUDA kernels are not built and nvcc is of CUDA {version} while torch is of CUDA {torch_cuda}: "
+            "install the toolkit of torch's version, or a gsplat wheel with compiled kernels"
+        )
+    return None
+
+
+def find_nvcc() -> Path | None:
+    """The CUDA compiler where torch's and gsplat's builds look for it."""
+    from torch.utils.cpp_extension import CUDA_HOME
+
+    inside = Path(CUDA_HOME) / "bin" / "nvcc" if CUDA_HOME else None
+    if inside is not None and inside.is_file():
+        return inside
+    found = shutil.which("nvcc")
+    return Path(found) if found else None
+
+
+def find_ninja() -> Path | None:
+    """ninja on the search path, or beside this interpreter, where pip puts it (the environment need not be active)."""
+    found = shutil.which("ninja") or shutil.which("ninja", path=str(Path(sys.executable).parent))
+    return Path(found) if found else None
+
+
+def _nvcc_version(nvcc: Path) -> str:
+    """ "12.8" from `nvcc --version`, or nothing."""
+    printed = subprocess.run([str(nvcc), "--version"], capture_output=True, text=True, check=False, timeout=60).stdout
+    _, _, rest = printed.partition("release ")
+    return rest.split(",")[0].strip()
 
 
 def open_device(choice: Choice, threads: int | None = None) -> Device:
-    """The kernels of that choice; `threads` None means all cores of a CPU."""
+    """The kernels of that choice; `threads` None means all cores of a CPU.
+
+    For CUDA this builds gsplat's kernels if that was never done (minutes, once a machine). Raises
+    MissingRequirement if the build fails.
+    """
+    if choice.device == "cuda":
+        from reconstruction_pipeline.stages.splats.devices.build import require_kernels
+        from reconstruction_pipeline.stages.splats.devices.cuda import CudaDevice
+
+        require_kernels()
+        return CudaDevice()
     from reconstruction_pipeline.stages.splats.devices.cpu import CpuDevice
 
     return CpuDevice(threads)

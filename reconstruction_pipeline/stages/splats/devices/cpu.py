@@ -13,7 +13,7 @@ from reconstruction_pipeline.kernels.colour import fitted_gain, scale_channels
 from reconstruction_pipeline.kernels.langevin import add_colour_gradient, add_noise, regularise
 from reconstruction_pipeline.kernels.loss import LossValue, l1_ssim
 from reconstruction_pipeline.kernels.rasterizer import Rasterizer
-from reconstruction_pipeline.stages.splats.devices import base
+from reconstruction_pipeline.stages.splats.devices import base, memory
 from reconstruction_pipeline.stages.splats.losses import depth_loss
 
 Array = npt.NDArray[Any]
@@ -24,6 +24,8 @@ class CpuDevice:
 
     name = "cpu"
     backend = "numba"
+    sorts_in_space = True
+    out_of_memory: tuple[type[BaseException], ...] = (MemoryError,)
 
     def __init__(self, threads: int | None = None) -> None:
         self.rasterizer: base.Rasterizer = Rasterizer(threads)
@@ -82,3 +84,15 @@ class CpuDevice:
     def scale_channels(self, image: Array, gain: npt.NDArray[np.float32]) -> Array:
         """A new array."""
         return scale_channels(image, gain)
+
+    def memory_estimate(self, cap: int, pixels: int, views: int, bytes_per_pixel: float = 3.0) -> int:
+        """See `memory.cpu_bytes`."""
+        return memory.cpu_bytes(cap, pixels, views, bytes_per_pixel)
+
+    def memory_available(self) -> int | None:
+        """What the kernel says new programs can have without swapping."""
+        return memory.host_available()
+
+    def release(self) -> None:
+        """A new rasteriser, without buffers."""
+        self.rasterizer = Rasterizer(self._threads)

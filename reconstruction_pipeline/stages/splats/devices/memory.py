@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from reconstruction_pipeline.kernels import layout
@@ -33,6 +35,32 @@ def gpu_bytes(cap: int, pixels: int, views: int, bytes_per_pixel: float = 3.0) -
     the pictures); this gives 2.7 GB, to be on the safe side.
     """
     return int(cap * GPU_SPLAT_BYTES + pixels * (GPU_PIXEL_BYTES + views * bytes_per_pixel) + GPU_FIXED_BYTES)
+
+
+# A Gaussian on the CPU: parameters, gradients and two moments, twice (before training they are copied, and a
+# checkpoint compares); tallies; a record, keys and order; about six tile pairs of 64 bytes with what lists need.
+CPU_SPLAT_BYTES = 5 * PARAMETER_BYTES + 3 * 4 + 64 + 12 * 4 + 6 * 72
+# A pixel: image, alpha, gradient and depths; the frame of its tile.
+CPU_PIXEL_BYTES = 4 * 10 + 6 * 4
+CPU_FIXED_BYTES = 200 * 2**20
+"""The interpreter with its libraries and compiled kernels."""
+
+
+def cpu_bytes(cap: int, pixels: int, views: int, bytes_per_pixel: float = 3.0) -> int:
+    """Main memory in bytes at the peak of a run on the CPU; arguments as `gpu_bytes`.
+
+    Pictures are held at full size and once more at the size of a level.
+    """
+    return int(cap * CPU_SPLAT_BYTES + pixels * (CPU_PIXEL_BYTES + 2 * views * bytes_per_pixel) + CPU_FIXED_BYTES)
+
+
+def host_available() -> int | None:
+    """Bytes of main memory that can be had without swapping, as Linux says; None elsewhere."""
+    table = Path("/proc/meminfo")
+    if not table.is_file():
+        return None
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", table.read_text(), re.MULTILINE)
+    return int(found.group(1)) * 1024 if found else None
 
 
 class Fit(NamedTuple):
