@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from reconstruction_pipeline.artifacts.base import Artifact
+from reconstruction_pipeline.artifacts.gps import GpsFix, read_gps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +23,7 @@ class Keyframes(Artifact):
     `camera.json`: `ordered` (true for video: neighbours in the table overlap), `width`, `height`,
     `focal_px` (a prior from EXIF, or null).
     `masks/<name>.png` where the capture has masks: (height, width) of the image, 0 is to be ignored.
-    `gps.csv` where the capture has GPS: `name`, `latitude`, `longitude` (degrees), `altitude_m`, `accuracy_m`.
+    `gps.csv` where the capture has GPS: positions by `name` (`artifacts.gps`), of a video interpolated in time.
     """
 
     KIND: ClassVar[str] = "keyframes"
@@ -43,6 +44,10 @@ class Keyframes(Artifact):
         """The mask of the image of that name, or None."""
         path = self.path("masks", f"{name}.png")
         return path if path.is_file() else None
+
+    def gps(self) -> list[GpsFix]:
+        """Where images were taken; empty when that is not known of any."""
+        return read_gps(self.path("gps.csv"))
 
     def camera(self) -> dict[str, Any]:
         """What is known of the camera before structure from motion."""

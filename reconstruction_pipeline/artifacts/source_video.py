@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from reconstruction_pipeline.artifacts.base import Artifact
+from reconstruction_pipeline.artifacts.gps import GpsFix, read_gps
+
+# Kinds of GPS logs beside a video.
+GPS_LOGS = (".srt", ".gpx", ".csv")
 
 
 @dataclass(frozen=True)
@@ -16,10 +20,13 @@ class SourceVideo(Artifact):
 
     `probe.json`: `kind` ("video" | "photos"), `sha256` of the content, `name` of the original,
     and for videos `codec`, `width`, `height` (upright), `rotation_deg`, `duration_s`, `frames`, `rate_hz`.
+    Beside a video `source/` may hold its GPS log, among photos a folder `masks` (`<photo>.png`, black is ignored) and
+    `gps.csv`. `gps.csv` at the top is what is known of positions from any of these (`artifacts.gps`).
     """
 
     KIND: ClassVar[str] = "source_video"
     REQUIRED: ClassVar[tuple[str, ...]] = ("source", "probe.json")
+    GPS: ClassVar[str] = "gps.csv"
 
     def probe(self) -> dict[str, Any]:
         """The probe's findings."""
@@ -35,4 +42,12 @@ class SourceVideo(Artifact):
     def media(self) -> Path:
         """The video file, or the folder of photos."""
         source = self.path("source")
-        return source if self.is_photos else next(p for p in sorted(source.iterdir()) if p.is_file())
+        return (
+            source
+            if self.is_photos
+            else next(p for p in sorted(source.iterdir()) if p.is_file() and p.suffix.lower() not in GPS_LOGS)
+        )
+
+    def gps(self) -> list[GpsFix]:
+        """Positions by photo name or time; empty when none came with the capture."""
+        return read_gps(self.path(self.GPS))

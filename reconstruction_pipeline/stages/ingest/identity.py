@@ -15,18 +15,28 @@ def photo_set_sha256(photos: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
+def video_sha256(digest: str, log: Path | None) -> str:
+    """Identity of a video from the SHA-256 of its bytes: that itself, or one with its GPS log, which is content too."""
+    if log is None:
+        return digest
+    with log.open("rb") as file:
+        side = hashlib.file_digest(file, "sha256").hexdigest()
+    return photo_set_sha256([("video", digest), ("gps" + log.suffix.lower(), side)])
+
+
 def content_sha256(path: Path) -> str:
     """The hash that `ingest` will give this capture, without copying it; `path` has passed `probe`."""
     from reconstruction_pipeline.stages.ingest.photos import PhotoSet
     from reconstruction_pipeline.stages.ingest.probe import probe
+    from reconstruction_pipeline.stages.ingest.side_files import gps_log_of
 
     found = probe(path)
     if found.kind == "video":
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            return video_sha256(hashlib.file_digest(file, "sha256").hexdigest(), gps_log_of(path))
     pairs = []
     with PhotoSet(path, IngestLimits()) as photos:
-        for photo in photos.photos:
+        for photo in photos.photos + photos.side_files()[0]:
             if photo.name not in found.unusable:
                 with photos.open(photo) as file:
                     digest = hashlib.sha256()

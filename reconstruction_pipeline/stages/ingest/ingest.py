@@ -11,9 +11,10 @@ from reconstruction_pipeline.artifacts.errors import InputRejected
 from reconstruction_pipeline.artifacts.progress import NullProgress, Progress
 from reconstruction_pipeline.artifacts.source_video import SourceVideo
 from reconstruction_pipeline.artifacts.verdict import Gate, Verdict
-from reconstruction_pipeline.stages.ingest.identity import photo_set_sha256
+from reconstruction_pipeline.stages.ingest.identity import photo_set_sha256, video_sha256
 from reconstruction_pipeline.stages.ingest.limits import IngestLimits
 from reconstruction_pipeline.stages.ingest.probe import Probe, probe
+from reconstruction_pipeline.stages.ingest.side_files import gps_log_of, gps_of, masks_gate
 
 CHUNK = 1 << 20
 
@@ -23,6 +24,7 @@ def ingest(
 ) -> SourceVideo:
     """Probe `path`, then copy it to `workspace/source/` while hashing, and write `probe.json`.
 
+    A GPS log beside a video, and masks and a GPS table among photos, come along (`side_files`), and count as content.
     The hash of a video is the SHA-256 of its bytes; that of a photo set the SHA-256 over the sorted
     (relative name, SHA-256) pairs, so that a folder and a zip of it are the same content.
     Raises what `probe` raises, and `InputRejected` when the input changes or fails while it is read.
@@ -33,17 +35,22 @@ def ingest(
     found = probe(path, limits)
     source = workspace / "source"
     source.mkdir(parents=True, exist_ok=True)
+    gates: list[Gate] = []
     try:
         if found.kind == "video":
             digest, size = _copy_video(path, source, progress)
+            digest = video_sha256(digest, gps_log_of(path))
         else:
-            digest, size = _copy_photos(path, found, source, limits, progress)
+            digest, size, gates = _copy_photos(path, found, source, limits, progress)
+        gates += gps_of(found, path, workspace)
     except OSError as error:
         raise InputRejected(f"{path.name}: copying stopped ({error.strerror or error}); check the disk.") from error
     document = {**found.to_json(), "sha256": digest, "bytes": size}
     (workspace / "probe.json").write_text(json.dumps(document, indent=1) + "\n")
     metrics = {key: value for key, value in document.items() if key not in ("name", "unusable")}
-    return SourceVideo(workspace, {**metrics, "backend": "pyav", "fallback_level": 0}, Verdict.of(_gates(found)))
+    return SourceVideo(
+        workspace, {**metrics, "backend": "pyav", "fallback_level": 0}, Verdict.of(_gates(found) + gates[:1])
+    )
 
 
 def _gates(found: Probe) -> list[Gate]:
@@ -84,12 +91,15 @@ def _copy_video(path: Path, folder: Path, progress: Progress) -> tuple[str, int]
         return _copy(file, target, lambda size: progress.report("ingest", min(size, total), total, "copying"))
 
 
-def _copy_photos(path: Path, found: Probe, folder: Path, limits: IngestLimits, progress: Progress) -> tuple[str, int]:
+def _copy_photos(
+    path: Path, found: Probe, folder: Path, limits: IngestLimits, progress: Progress
+) -> tuple[str, int, list[Gate]]:
     from reconstruction_pipeline.stages.ingest.photos import PhotoSet
 
     pairs, total = [], 0
     with PhotoSet(path, limits) as photos:
-        usable = [p for p in photos.photos if p.name not in found.unusable]
+        side_files, strays = photos.side_files()
+        usable = [p for p in photos.photos if p.name not in found.unusable] + side_files
         for number, photo in enumerate(sorted(usable, key=lambda p: p.name), start=1):
             target = folder / photo.name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -103,4 +113,4 @@ def _copy_photos(path: Path, found: Probe, folder: Path, limits: IngestLimits, p
             pairs.append((photo.name, digest))
             total += size
             progress.report("ingest", number, len(usable), photo.name)
-    return photo_set_sha256(pairs), total
+    return photo_set_sha256(pairs), total, masks_gate(strays)

@@ -6,7 +6,7 @@ import stat
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -15,6 +15,7 @@ from PIL import Image
 from reconstruction_pipeline.artifacts.errors import InputRejected
 from reconstruction_pipeline.stages.ingest.limits import IngestLimits
 from reconstruction_pipeline.stages.ingest.probe import Probe
+from reconstruction_pipeline.stages.ingest.side_files import MASKS, is_mask, match_masks
 
 READABLE = {".jpg", ".jpeg", ".png"}
 CONVERTIBLE = {".heic", ".heif", ".tif", ".tiff", ".webp", ".dng", ".avif"}
@@ -40,10 +41,13 @@ class PhotoSet:
             raise InputRejected(f"{path.name}: the zip file is damaged ({error}); make it again.") from error
         listed = self._list_zip() if self._zip else self._list_folder()
         self.others = [p.name for p in listed if PurePosixPath(p.name).suffix.lower() not in READABLE]
-        self.photos = [p for p in listed if PurePosixPath(p.name).suffix.lower() in READABLE]
+        pictures = [p for p in listed if PurePosixPath(p.name).suffix.lower() in READABLE]
+        self.photos = [p for p in pictures if not is_mask(p.name)] or pictures
+        self._masks = [p for p in pictures if is_mask(p.name)] if len(self.photos) < len(pictures) else []
+        self._table = next((p for p in listed if p.name.lower() == "gps.csv"), None)
         if len(self.photos) > limits.max_photos:
             raise InputRejected(f"{path.name}: {len(self.photos)} photos are over the limit of {limits.max_photos}.")
-        if sum(p.size for p in self.photos) > limits.max_bytes:
+        if sum(p.size for p in pictures) > limits.max_bytes:
             raise InputRejected(f"{path.name}: the photos unpack to more than {limits.max_bytes / 1024**3:.0f} GiB.")
 
     def __enter__(self) -> PhotoSet:
@@ -52,6 +56,15 @@ class PhotoSet:
     def __exit__(self, *_: object) -> None:
         if self._zip:
             self._zip.close()
+
+    def side_files(self) -> tuple[list[Photo], list[str]]:
+        """What else belongs to the set, each with the name it gets beside the photos: masks as `masks/<photo>.png`
+        and `gps.csv`; and the names of masks that belong to no photo.
+        """
+        by_name = {mask.name: mask for mask in self._masks}
+        matched, strays = match_masks([photo.name for photo in self.photos], list(by_name))
+        found = [replace(by_name[mask], name=f"{MASKS}/{photo}.png") for photo, mask in sorted(matched.items())]
+        return found + ([replace(self._table, name="gps.csv")] if self._table else []), strays
 
     @contextmanager
     def open(self, photo: Photo) -> Iterator[IO[bytes]]:
@@ -69,6 +82,11 @@ class PhotoSet:
             relative = file.relative_to(self.path).as_posix()
             if file.is_file() and not _is_hidden(relative):
                 found.append(Photo(relative, file.stat().st_size, relative))
+        beside = self.path.parent / MASKS
+        if self.path.name.lower() == "images" and beside.is_dir():
+            for file in sorted(p for p in beside.rglob("*") if p.is_file()):
+                relative = f"{MASKS}/{file.relative_to(beside).as_posix()}"
+                found.append(Photo(relative, file.stat().st_size, f"../{relative}"))
         return found
 
     def _list_zip(self) -> list[Photo]:

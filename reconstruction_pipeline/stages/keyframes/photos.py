@@ -20,6 +20,7 @@ from reconstruction_pipeline.stages.keyframes.images import Rgb, gray_of, uprigh
 from reconstruction_pipeline.stages.keyframes.previews import contact_sheet
 from reconstruction_pipeline.stages.keyframes.settings import KeyframeSettings
 from reconstruction_pipeline.stages.keyframes.sharpness import blur_extent, sharpness
+from reconstruction_pipeline.stages.keyframes.side_data import write_mask, write_photo_gps
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 # Mean grey difference of 32 px thumbnails, in grey levels, below which two photos are the same picture.
@@ -30,7 +31,8 @@ def from_photos(
     source: SourceVideo, settings: KeyframeSettings, workspace: Path, progress: Progress
 ) -> tuple[dict[str, Any], Verdict]:
     """Fill `workspace` from photos; (metrics, verdict)."""
-    files = sorted(p for p in source.media.rglob("*") if p.suffix.lower() in SUFFIXES)
+    masks = source.media / "masks"
+    files = sorted(p for p in source.media.rglob("*") if p.suffix.lower() in SUFFIXES and masks not in p.parents)
     used = set(np.linspace(0, len(files) - 1, min(len(files), settings.count)).round().astype(int).tolist())
     rows: list[dict[str, Any]] = []
     thumbs: list[Rgb] = []
@@ -48,6 +50,9 @@ def from_photos(
             continue
         name = _image_name(relative, {r["name"] for r in rows})
         write_jpeg(workspace / "images" / name, rgb, settings.jpeg_quality)
+        mask = masks / f"{relative}.png"
+        if mask.is_file():
+            write_mask(workspace / "masks" / f"{name}.png", mask, file, rgb.shape[:2])
         gray = gray_of(rgb, SHARPNESS_SIZE)
         thumbs.append(cv2.resize(gray, (32, 32), interpolation=cv2.INTER_AREA).astype(np.uint8))
         row |= {
@@ -66,6 +71,7 @@ def from_photos(
         name = source.probe()["name"]
         raise InputRejected(f"{name}: none of its {len(files)} photos can be decoded; copy them again.")
     _write(workspace, rows, chosen)
+    write_photo_gps(workspace, source.gps(), {r["photo"]: r["name"] for r in chosen})
     sizes = {(r["width"], r["height"]) for r in chosen}
     focals = [r["focal_px"] for r in chosen if r["focal_px"]]
     focal = float(np.median(focals)) if focals else None

@@ -22,6 +22,7 @@ from reconstruction_pipeline.stages.keyframes.previews import contact_sheet, plo
 from reconstruction_pipeline.stages.keyframes.selection import Selection, select
 from reconstruction_pipeline.stages.keyframes.settings import KeyframeSettings
 from reconstruction_pipeline.stages.keyframes.sharpness import blur_extent
+from reconstruction_pipeline.stages.keyframes.side_data import write_video_gps
 
 
 def from_video(
@@ -42,6 +43,7 @@ def from_video(
     _write_tables(workspace, analysis, selection, names, blurs, width, height)
     tables.write_camera(workspace / "camera.json", True, width, height, None)
     times = analysis.times[selection.chosen]
+    write_video_gps(workspace, source.gps(), dict(zip(names, times.tolist(), strict=True)))
     images = [workspace / "images" / n for n in names]
     contact_sheet(workspace / "previews" / "contact_sheet.jpg", images, [f"{t:.1f} s" for t in times])
     plot_selection(
