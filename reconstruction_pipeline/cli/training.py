@@ -22,7 +22,9 @@ HOLDOUT = typer.Option(8, metavar="K", min=0, help="Evaluate images 0, K, 2K …
 def train(
     colmap_dir: Path = PROJECT,
     out: Path = typer.Option(..., "--out", metavar="SCENE.ply", help="Where to write the scene."),
-    seconds: float | None = typer.Option(None, min=1.0, help="Time for training, initialisation and pruning."),
+    seconds: float | None = typer.Option(
+        None, min=1.0, help="Time for training, initialisation and pruning; default: 60, on CUDA 30 000 steps."
+    ),
     steps: int | None = typer.Option(None, min=1, help="Training steps instead of a time; deterministic."),
     max_splats: int | None = typer.Option(None, min=1000, help="Hard cap; default: planned from the budget."),
     max_size: int | None = MAX_SIZE,
@@ -43,6 +45,7 @@ def train(
     from reconstruction_pipeline.artifacts.ply import write_ply
     from reconstruction_pipeline.orchestration.stage_worker import peak_rss_mb
     from reconstruction_pipeline.stages.splats.inputs import points_of
+    from reconstruction_pipeline.stages.splats.recipes import with_cuda
     from reconstruction_pipeline.stages.splats.scene import train_scene
     from reconstruction_pipeline.stages.splats.settings import TrainSettings
 
@@ -61,6 +64,7 @@ def train(
         final_on_all=final_on_all,
         device=device,  # type: ignore[arg-type]
     )
+    settings = with_cuda(settings, budget=bool(steps or seconds))
     saved = out.with_name(f".{out.name}.checkpoint")
     points = points_of(model)
     try:

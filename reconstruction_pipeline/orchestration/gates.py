@@ -36,6 +36,7 @@ CAMERA_POSES = (
     ("focal_length", "warn"),
     ("first_settings", "warn"),
     ("georeferenced", "warn"),
+    ("known_length", "warn"),
 )
 
 DEPTH_MAPS = (
@@ -50,6 +51,7 @@ GAUSSIAN_SPLATS = (
     ("loss_fell_level_2", "block"),
     ("finite", "block"),
     ("count_within_cap", "block"),
+    ("cap_fits_memory", "warn"),
     ("psnr_holdout", "block"),
     ("psnr_holdout_good", "warn"),
     ("better_than_initial", "block"),

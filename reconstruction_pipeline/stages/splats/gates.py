@@ -87,6 +87,16 @@ def model_gates(gaussians: Gaussians, cap: int) -> list[Gate]:
     ]  # fmt: skip
 
 
+def memory_gate(cap: int, planned: int) -> Gate:
+    """Memory was enough for as many Gaussians as were planned."""
+    fits = cap >= planned
+    return Gate(
+        "cap_fits_memory", fits, "warn",
+        f"Memory was enough for {cap} Gaussians, {planned} were planned.", float(cap), float(planned),
+        "" if fits else "Use smaller pictures, or a machine with more memory, for more detail.",
+    )  # fmt: skip
+
+
 def file_gate(size: int) -> Gate:
     """The written model is more than 100 kB."""
     return Gate(

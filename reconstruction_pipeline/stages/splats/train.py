@@ -20,6 +20,7 @@ from reconstruction_pipeline.stages.splats.devices import Device, choose_device,
 from reconstruction_pipeline.stages.splats.evaluate import ViewScore, mean_scores, renderer, score
 from reconstruction_pipeline.stages.splats.exposure import spread, starts_active
 from reconstruction_pipeline.stages.splats.initialisation import Points, initial_gaussians, merge_points
+from reconstruction_pipeline.stages.splats.memory_limits import require_fit, shrunk, train_within_memory
 from reconstruction_pipeline.stages.splats.normalisation import Normalisation, normalise
 from reconstruction_pipeline.stages.splats.optimise import Clock, optimise
 from reconstruction_pipeline.stages.splats.prune import kept
@@ -88,25 +89,31 @@ def train_splats(
     stored = checkpoint.load(checkpoint_folder, identity) if checkpoint_folder is not None and resume else None
     progress.report("preparing", 0.0, 1.0, "compiling kernels (once per machine)")
     pace = measure_pace(points, frame, local, settings, device, clock)
+    planned = schedule.plan(settings, width, height, wanted, stored[0].pace if stored else pace).cap
+    fitting = require_fit(device, planned, local)
     if stored is not None:
         state, cap = stored
+        if cap > fitting:
+            state, cap = shrunk(state, fitting), fitting
     else:
-        state, cap = _start(points, dense, frame, local, settings, pace, wanted, device, clock)
+        within = replace(settings, max_splats=fitting)
+        state, cap = _start(points, dense, frame, local, within, pace, wanted, device, clock)
         if held_out:
             first = renderer(_world(state, frame), _cameras(training), device)
             state.initial_psnr = mean_scores(score(first, held_out))[0]
-    plan = schedule.plan(replace(settings, max_splats=cap), width, height, wanted, state.pace)
 
-    def save(current: TrainState) -> None:
-        if checkpoint_folder is not None:
-            checkpoint.save(checkpoint_folder, current.off(device), cap, identity)
+    def train(trained: TrainState, cap: int) -> None:
+        def save(current: TrainState) -> None:
+            if checkpoint_folder is not None:
+                checkpoint.save(checkpoint_folder, current.off(device), cap, identity)
 
-    trained = state.on(device)
-    scratch = Scratch(device, device.put(layout.aligned_zeros(state.planes.shape)))
-    optimise(trained, plan, local, settings, progress, scratch, clock, save)
-    if settings.segment or settings.final_on_all:
-        save(trained)  # the trainings that follow may be interrupted, and this one need not be repeated then
-    state = trained.off(device)
+        plan = schedule.plan(replace(settings, max_splats=cap), width, height, wanted, trained.pace)
+        scratch = Scratch(device, device.put(layout.aligned_zeros(trained.planes.shape)))
+        optimise(trained, plan, local, settings, progress, scratch, clock, save)
+        if settings.segment or settings.final_on_all:
+            save(trained)  # the trainings that follow may be interrupted, and this one need not be repeated then
+
+    state, cap = train_within_memory(state, cap, device, train)
     started = clock()
     gaussians, removed = _prune(_world(state, frame), state, settings, len(training))
     state.elapsed += clock() - started
@@ -114,6 +121,7 @@ def train_splats(
     metrics = {
         "count": gaussians.count,
         "cap": cap,
+        "cap_lowered_from": planned if cap < planned else None,
         "pruned": removed,
         "steps": state.step,
         **choice.metrics,
@@ -131,7 +139,12 @@ def train_splats(
         "exposure_spread": spread(state.exposure),
         "training_seconds": round(state.elapsed, 3),
     }
-    verdict = [entry_gate, *gates.loss_gates(state.curve), *gates.model_gates(gaussians, cap)]
+    verdict = [
+        entry_gate,
+        *gates.loss_gates(state.curve),
+        *gates.model_gates(gaussians, cap),
+        gates.memory_gate(cap, planned),
+    ]
     if rows:
         verdict += gates.quality_gates(mean_scores(rows)[0], state.initial_psnr)
     return TrainingResult(gaussians, tuple(state.curve), tuple(rows), tuple(verdict), metrics, tuple(held_out))

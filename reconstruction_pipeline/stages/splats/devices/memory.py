@@ -37,21 +37,19 @@ def gpu_bytes(cap: int, pixels: int, views: int, bytes_per_pixel: float = 3.0) -
     return int(cap * GPU_SPLAT_BYTES + pixels * (GPU_PIXEL_BYTES + views * bytes_per_pixel) + GPU_FIXED_BYTES)
 
 
-# A Gaussian on the CPU: parameters, gradients and two moments, twice (before training they are copied, and a
-# checkpoint compares); tallies; a record, keys and order; about six tile pairs of 64 bytes with what lists need.
+# A Gaussian on the CPU: parameters, gradients, two moments, and the copy of the start; tallies; a record, keys and
+# order; about six tile pairs of 64 bytes, with what lists need.
 CPU_SPLAT_BYTES = 5 * PARAMETER_BYTES + 3 * 4 + 64 + 12 * 4 + 6 * 72
 # A pixel: image, alpha, gradient and depths; the frame of its tile.
 CPU_PIXEL_BYTES = 4 * 10 + 6 * 4
-CPU_FIXED_BYTES = 200 * 2**20
-"""The interpreter with its libraries and compiled kernels."""
 
 
 def cpu_bytes(cap: int, pixels: int, views: int, bytes_per_pixel: float = 3.0) -> int:
-    """Main memory in bytes at the peak of a run on the CPU; arguments as `gpu_bytes`.
+    """Main memory in bytes that a run on the CPU takes at its peak, on top of the loaded pictures.
 
-    Pictures are held at full size and once more at the size of a level.
+    Arguments as `gpu_bytes`; the pictures are held once more at the size of a level.
     """
-    return int(cap * CPU_SPLAT_BYTES + pixels * (CPU_PIXEL_BYTES + 2 * views * bytes_per_pixel) + CPU_FIXED_BYTES)
+    return int(cap * CPU_SPLAT_BYTES + pixels * (CPU_PIXEL_BYTES + views * bytes_per_pixel))
 
 
 def host_available() -> int | None:
