@@ -21,6 +21,7 @@ from reconstruction_pipeline.artifacts.verdict import Verdict
 from reconstruction_pipeline.stages.poses.child import ColmapChild
 from reconstruction_pipeline.stages.poses.gates import FOCAL_RANGE, MOVE, measure, pose_gates
 from reconstruction_pipeline.stages.poses.geometry import drop_images, move
+from reconstruction_pipeline.stages.poses.known_length import check_known_length
 from reconstruction_pipeline.stages.poses.masks import write_masks
 from reconstruction_pipeline.stages.poses.placement import Placement, place
 from reconstruction_pipeline.stages.poses.preview import plot_path
@@ -50,6 +51,7 @@ def estimate_poses(
         scratch, workspace / "colmap.log", progress or NullProgress(), time.monotonic() + settings.time_limit_s
     )
     names = [str(name) for name in keyframes.table()["name"]]
+    check_known_length(settings, names)
     try:
         best, level, attempts = _climb(keyframes, settings, child, scratch)
         registered = read_model(Path(best["path"]))
@@ -210,7 +212,7 @@ def _undistorted(
     write_masks(keyframes, registered, model, workspace / "masks")
     # Only the three files every reader knows: COLMAP 4's rigs and frames add nothing for single cameras.
     write_model(workspace / "sparse" / "0", model)
-    (workspace / "transform.json").write_text(json.dumps(placement.document, indent=1) + "\n")
+    placement.write(workspace)
     (workspace / "transforms.json").write_text(json.dumps(transforms_json(model), indent=1) + "\n")
     return model, placement
 
