@@ -163,6 +163,8 @@ def refine(state: TrainState, device: Device, plan: schedule.Plan, settings: Tra
     target = min(target, state.planes.shape[1])
     if settings.growth_limit is not None:
         target = min(target, int(state.count * settings.growth_limit))
+    if target <= state.count:
+        return
     weight, _ = _preference_of(state, device, settings)
     moves = mcmc.growth(_opacities(state, device), target, state.rng, settings.min_opacity, weight)
     if moves is not None:
@@ -185,7 +187,7 @@ def _shorten_needles(state: TrainState, device: Device, limit: float) -> None:
 
 
 def _opacities(state: TrainState, device: Device) -> npt.NDArray[np.float64]:
-    return mcmc.opacities(device.get(state.planes[layout.OPACITY, : state.count]))
+    return device.opacities(state.planes, state.count)
 
 
 def _preference_of(

@@ -198,6 +198,12 @@ def test_regularisers_and_scores(torch_device, arrays):
     np.testing.assert_allclose(found, score, rtol=1e-5)
 
 
+def test_opacities(torch_device, arrays):
+    found = torch_device.opacities(torch.tensor(arrays[0]), COUNT)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found, CPU.opacities(arrays[0], COUNT), rtol=1e-12)
+
+
 def test_numbers_that_are_none_are_seen(torch_device):
     array = torch.zeros(59, 16)
     assert torch_device.all_finite(array)

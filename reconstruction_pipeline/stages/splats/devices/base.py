@@ -87,6 +87,9 @@ class Device(Protocol):
     def get(self, array: Array) -> npt.NDArray[Any]:
         """A device array as numpy; on the CPU the array itself, not a copy."""
 
+    def opacities(self, planes: Array, count: int) -> npt.NDArray[np.float64]:
+        """Opacity in 0..1 of each of the first `count` Gaussians, in numpy."""
+
     def all_finite(self, array: Array) -> bool:
         """Whether no number is NaN or infinite."""
 

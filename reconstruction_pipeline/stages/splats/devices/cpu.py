@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from reconstruction_pipeline.kernels import layout
 from reconstruction_pipeline.kernels.adam import adam_step
 from reconstruction_pipeline.kernels.colour import fitted_gain, scale_channels
 from reconstruction_pipeline.kernels.langevin import add_colour_gradient, add_noise, regularise
 from reconstruction_pipeline.kernels.loss import LossValue, l1_ssim
 from reconstruction_pipeline.kernels.rasterizer import Rasterizer
+from reconstruction_pipeline.stages.splats import mcmc
 from reconstruction_pipeline.stages.splats.devices import base, memory
 from reconstruction_pipeline.stages.splats.losses import depth_loss
 
@@ -38,6 +40,10 @@ class CpuDevice:
     def get(self, array: Array) -> Array:
         """The array itself."""
         return array
+
+    def opacities(self, planes: Array, count: int) -> npt.NDArray[np.float64]:
+        """(count,)."""
+        return mcmc.opacities(planes[layout.OPACITY, :count])
 
     def all_finite(self, array: Array) -> bool:
         """Whether no number is NaN or infinite."""

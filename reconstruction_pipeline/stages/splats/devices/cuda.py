@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from reconstruction_pipeline.kernels import layout
 from reconstruction_pipeline.kernels.loss import LossValue
 from reconstruction_pipeline.stages.splats.devices import base, memory, torch_loss, torch_update
 from reconstruction_pipeline.stages.splats.devices.gsplat_rasterizer import GsplatRasterizer, Rasterization
@@ -38,6 +39,10 @@ class CudaDevice:
         """A copy in numpy."""
         copied: npt.NDArray[Any] = array.detach().to("cpu", copy=True).numpy()
         return copied
+
+    def opacities(self, planes: Tensor, count: int) -> npt.NDArray[np.float64]:
+        """(count,); waits for the device."""
+        return self.get(torch.sigmoid(planes[layout.OPACITY, :count].double()))
 
     def all_finite(self, array: Tensor) -> bool:
         """Whether no number is NaN or infinite; waits for the device."""
