@@ -10,6 +10,7 @@ from pathlib import Path
 
 from reconstruction_pipeline.artifacts.colmap import ColmapModel, read_model
 from reconstruction_pipeline.artifacts.colmap_text import count_images, read_text_model
+from reconstruction_pipeline.artifacts.errors import InvalidArtifact
 from reconstruction_pipeline.stages.poses.imports.pictures import find_pictures
 from reconstruction_pipeline.stages.poses.imports.source import Source, masks_beside, renamed
 
@@ -35,6 +36,8 @@ def read_project(project: Path, models: list[Path]) -> Source:
         where = folder.relative_to(project).as_posix()
         notes.append(f"{len(models)} sparse models were found; '{where}' with {max(counts)} images is used.")
     model = _read(folder)
+    if not model.images:
+        raise InvalidArtifact(f"{folder}: the model has 0 images with a pose; give one that was reconstructed.")
     pictures, names = find_pictures(project, folder, model)
     if any(name != path for name, path in names.items()):
         notes.append(

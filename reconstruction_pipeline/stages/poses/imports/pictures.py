@@ -29,6 +29,8 @@ def find_pictures(project: Path, model_folder: Path, model: ColmapModel) -> tupl
         rank = (len(found), _of_right_size(folder, found, model))
         if best is None or rank > best[0]:
             best = rank, folder, found
+        if rank == (len(names), 1):
+            break
     if best is None or not best[2]:
         raise InvalidArtifact(
             f"{project}: none of the {len(names)} pictures of the model, such as '{names[0]}', is there; "
@@ -47,11 +49,11 @@ def find_pictures(project: Path, model_folder: Path, model: ColmapModel) -> tupl
 def _folders(project: Path, model_folder: Path) -> Iterator[Path]:
     """Candidates, near the model first, each once."""
     above = [model_folder, *model_folder.parents]
-    # Up to the project's folder, or a little way up where the model's own folder was given.
-    depth = above.index(project) + 1 if project in above and project != model_folder else LEVELS_ABOVE
+    inside = above[: above.index(project) + 1]
     seen = set()
-    for place in (*above[:depth], project):
-        for name in FOLDERS:
+    for place in (*inside, *project.parents[:LEVELS_ABOVE]):
+        # What lies above the project may be a whole disk: only folders with the usual names are looked into there.
+        for name in FOLDERS if place in inside else [n for n in FOLDERS if n]:
             folder = place / name
             if folder not in seen and folder.is_dir():
                 seen.add(folder)

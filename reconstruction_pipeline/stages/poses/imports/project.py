@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,6 +32,8 @@ MIN_POINTS = 1000
 TIME_LIMIT_S = 3600.0
 JPEG_QUALITY = 96
 FEATURES, FEATURE_IMAGE_SIZE, SMALL_IMAGE = 4096, 1600, 800
+# The share of the widest picture that is left without distortion; said below this.
+KEPT, WORTH_SAYING = "kept.json", 0.8
 # What other programs write when they are not asked for COLMAP's format.
 FOREIGN = {".rcproj", ".psx", ".psz", ".xml", ".out", ".nvm", ".p4d"}
 
@@ -139,13 +143,16 @@ class _Work:
                 "output": str(folder),
                 "jpeg_quality": JPEG_QUALITY,
             }
-            result = self._run(folder, job)
+            result = self._run(folder, job, "undistorting")
             if result["images"] != len(source.model.images):
                 raise StageFailed(f"{STAGE}: only {result['images']} of {len(source.model.images)} were undistorted.")
+            (folder / KEPT).write_text(json.dumps(result["least_kept"]))
 
         folder = cached(self.workspace, f"{self.key}-undistorted", make)
         masks = {name: folder / "masks" / f"{name}.png" for name in source.masks}
-        note = f"The lens distortion ({', '.join(lenses)}) was removed from the pictures."
+        kept = float(json.loads((folder / KEPT).read_text()))
+        lost = f", which cost {100 * (1 - kept):.0f} % of the widest" if kept < WORTH_SAYING else ""
+        note = f"The lens distortion ({', '.join(lenses)}) was removed from the pictures{lost}."
         return Source(read_model(folder / "sparse" / "0"), folder / "images", masks, (*source.notes, note))
 
     def triangulated(self, source: Source, project: Path) -> Source:
@@ -165,20 +172,20 @@ class _Work:
                 "first_octave": -1 if longest < SMALL_IMAGE else 0,
                 "seed": 0,
             }
-            points = self._run(folder, job)["points"]
+            points = self._run(folder, job, "features")["points"]
             if points < MIN_POINTS:
                 raise StageFailed(
                     f"{project}: only {points} points could be triangulated from the given poses (at least"
-                    f" {MIN_POINTS} are needed); check that the poses belong to these pictures, or give points with them."
+                    f" {MIN_POINTS} are needed); check that the poses belong to these pictures, or bring points too."
                 )
 
         model = read_model(cached(self.workspace, f"{self.key}-points", make) / "sparse" / "0")
         had = len(source.model.xyz)
-        why = "There were no points" if not had else f"There were only {had} points" if had < MIN_POINTS else "Untied"
-        note = f"{why}: {len(model.xyz)} were triangulated from the given poses."
+        why = f"There were only {had} points" if had < MIN_POINTS else "The points were tied to no image"
+        note = f"{why if had else 'There were no points'}: {len(model.xyz)} were triangulated from the given poses."
         return replace(source, model=model, notes=(*source.notes, note))
 
-    def _run(self, folder: Path, job: dict[str, Any]) -> dict[str, Any]:
+    def _run(self, folder: Path, job: dict[str, Any], first_phase: str) -> dict[str, Any]:
         (folder / "work").mkdir(exist_ok=True)
         child = ColmapChild(
             folder / "work",
@@ -188,5 +195,9 @@ class _Work:
             worker=WORKER,
             stage=STAGE,
             phases=PHASES,
+            _phase=(first_phase, 0, 1),
         )
-        return child.run({**job, "threads": os.cpu_count() or 1})
+        result = child.run({**job, "threads": os.cpu_count() or 1})
+        for done_with in (folder / "work", Path(job["model"])):
+            shutil.rmtree(done_with)
+        return result

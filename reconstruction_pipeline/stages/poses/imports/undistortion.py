@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from reconstruction_pipeline.stages.poses.colmap_worker import Channel
 
 ROWS_AT_ONCE = 128
-# A lens so wide that less than this share of the picture is left when it is made straight.
+# A lens so wide that less than this share of the picture would be left is refused.
 LEAST_KEPT = 0.15
 Map = npt.NDArray[np.float32]
 
@@ -29,7 +29,8 @@ Map = npt.NDArray[np.float32]
 def undistort(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     """Write `images/`, `masks/` and `sparse/0` (PINHOLE) of the model `job["model"]` into `job["output"]`.
 
-    The new camera shows no pixel from outside the picture. Names stay, and so do 8 or 16 bits and alpha.
+    The new camera shows no pixel from outside the picture; `least_kept` is the share of the picture that the widest
+    lens keeps. Names stay, and so do 8 or 16 bits and alpha.
     """
     # Before pycolmap: its library brings a zlib of its own.
     import cv2  # noqa: F401
@@ -38,10 +39,12 @@ def undistort(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     source, output = read_model(Path(job["model"])), Path(job["output"])
     cameras: dict[int, Camera] = {}
     images: list[PosedImage] = []
+    least_kept = 1.0
     channel.send("phase", phase="undistorting", total=len(source.images))
     for number, camera in source.cameras.items():
         lens = pycolmap.Camera(model=camera.model, width=camera.width, height=camera.height, params=camera.params)
-        target = cameras[number] = _straight(lens)
+        target, kept = _straight(lens)
+        cameras[number], least_kept = target, min(least_kept, kept)
         at = _sampling(lens, target)
         views = [image for image in source.images if image.camera_id == number]
         with ThreadPoolExecutor(job["threads"]) as pool:
@@ -52,7 +55,7 @@ def undistort(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
                 channel.send("registered", count=len(images))
     model = replace(source, cameras=cameras, images=tuple(sorted(images, key=lambda image: image.name)))
     write_model(output / "sparse" / "0", model)
-    return {"images": len(images)}
+    return {"images": len(images), "least_kept": round(least_kept, 3)}
 
 
 def _observed(image: PosedImage, lens: Any, target: Camera) -> PosedImage:
@@ -63,16 +66,23 @@ def _observed(image: PosedImage, lens: Any, target: Camera) -> PosedImage:
     return replace(image, xy=rays[seen] * [fx, fy] + [cx, cy], point_rows=image.point_rows[seen])
 
 
-def _straight(lens: Any) -> Camera:
+def _straight(lens: Any) -> tuple[Camera, float]:
+    """The PINHOLE camera COLMAP chooses, and the share of the picture that it shows."""
     import pycolmap
 
     target = pycolmap.undistort_camera(pycolmap.UndistortCameraOptions(blank_pixels=0.0), lens)
-    kept = target.width * target.height / (lens.width * lens.height)
-    if not np.isfinite(target.params).all() or kept < LEAST_KEPT:
+    camera = Camera("PINHOLE", target.width, target.height, tuple(float(value) for value in target.params))
+    x, y = np.meshgrid((np.arange(50) + 0.5) / 50 * lens.width, (np.arange(50) + 0.5) / 50 * lens.height)
+    rays = np.asarray(lens.cam_from_img(np.column_stack([x.ravel(), y.ravel()])))
+    fx, fy, cx, cy = camera.params
+    with np.errstate(invalid="ignore"):
+        xy = rays * [fx, fy] + [cx, cy]
+        kept = float(((xy >= 0) & (xy <= (camera.width, camera.height))).all(axis=1).mean())
+    if not np.isfinite(camera.params).all() or kept < LEAST_KEPT:
         raise RuntimeError(
-            f"a {lens.model_name} lens this wide leaves {100 * kept:.0f} % of the picture; export perspective views"
+            f"an {lens.model_name} lens this wide leaves {100 * kept:.0f} % of the picture; export perspective views"
         )
-    return Camera("PINHOLE", target.width, target.height, tuple(float(v) for v in target.params))
+    return camera, kept
 
 
 def _sampling(lens: Any, target: Camera) -> tuple[Map, Map]:
