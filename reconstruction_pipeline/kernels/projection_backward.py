@@ -208,12 +208,12 @@ def _put(grads, at, value, usable):
 
 
 @device
-def _group(planes, grads, stride, i, camera, degree, touched, records, records_int, slots, gathered):
+def _group(planes, grads, stride, i, camera, degree, touched, records, records_int, slots, summed, gathered):
     # Two times 59 streams are more than the hardware's prefetcher follows.
     for row in range(ROWS):
         prefetch(planes, row * stride + i + 16)
         prefetch_for_write(grads, row * stride + i + 16)
-    if _gather(i, touched, records_int, slots, gathered):
+    if summed or _gather(i, touched, records_int, slots, gathered):
         group_gradients(planes, grads, stride, i, camera, degree, records, gathered)
     else:
         for row in range(ROWS):
@@ -222,14 +222,17 @@ def _group(planes, grads, stride, i, camera, degree, touched, records, records_i
 
 @kernel(parallel=True)
 def project_backward(
-    planes, grads, stride, count, camera, degree, touched, records, records_int, slots, gathered,
+    planes, grads, stride, count, camera, degree, touched, records, records_int, slots, summed, gathered,
     counter, workers,
 ):  # fmt: skip
-    """Overwrite the gradients (flat, same stride as the planes) of all Gaussians."""
+    """Overwrite the gradients (flat, same stride as the planes) of all Gaussians.
+
+    With `summed`, their slots have been added up in `gathered` already (zero for the invisible).
+    """
     counter[0] = 0
     for _ in prange(workers):
         first = fetch_and_add(counter, 0, CHUNK)
         while first < count:
             for i in range(first, min(first + CHUNK, count), 16):
-                _group(planes, grads, stride, i, camera, degree, touched, records, records_int, slots, gathered)
+                _group(planes, grads, stride, i, camera, degree, touched, records, records_int, slots, summed, gathered)
             first = fetch_and_add(counter, 0, CHUNK)

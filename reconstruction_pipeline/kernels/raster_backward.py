@@ -207,11 +207,11 @@ def _tile(tile_x, tile_y, start, end, group, done, ids, records, records_int, wo
 
 @kernel(parallel=True)
 def rasterize_backward(
-    width, height, tiles_x, tiles, background, starts, groups, done, ids, records, records_int, words, frame,
+    width, height, tiles_x, first, tiles, background, starts, groups, done, ids, records, records_int, words, frame,
     grad_image, grad_alpha, grad_depth, depth, scratch, slots, counter, workers,
 ):  # fmt: skip
-    """Fill every pair's slot with the sums of the module's docstring.  `scratch` is (workers, SCRATCH)."""
-    counter[0] = 0
+    """Fill the slots of tiles `first` … `tiles` - 1 with the docstring's sums.  `scratch` is (workers, SCRATCH)."""
+    counter[0] = first
     for w in prange(workers):
         own = scratch[w]
         own[:] = np.float32(0.0)

@@ -17,8 +17,10 @@ from reconstruction_pipeline.kernels.projection import RECORD, RECT_BITS, TILE, 
 from reconstruction_pipeline.kernels.projection_backward import project_backward
 from reconstruction_pipeline.kernels.raster_backward import SCRATCH, SLOT_SIZE, rasterize_backward
 from reconstruction_pipeline.kernels.raster_forward import FRAME, rasterize
+from reconstruction_pipeline.kernels.slots import PAIRS_AT_ONCE, add_slots, assign_slots, bands, sum_per_gaussian
 
 Array = NDArray[np.float32]
+MOST_PAIRS = 2**31 - 2**20  # of (Gaussian, tile), which are numbered in 32 bits; their lists alone would take 12 GB
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,14 @@ class Rasterizer:
     threads: how many to use, at most numba's `NUMBA_NUM_THREADS` (all, if None).  Results do not depend on it.
     Two Python threads may each use a rasteriser of their own where numba runs on OpenMP or TBB (libgomp installed);
     its fall-back without them ends the process.  After the first call the process must not fork: spawn children.
-    Memory: some 64 bytes per pair of Gaussian and tile touched for backward, 6 KiB per tile of 16x16 pixels.
+    Memory: see `memory.memory_estimate`.  Backward needs 64 bytes per pair of Gaussian and tile touched, but goes over
+    the picture in bands where that is more than `pairs_at_once` pairs (or what one row of tiles has).
     """
 
-    def __init__(self, threads: int | None = None) -> None:
+    def __init__(self, threads: int | None = None, *, pairs_at_once: int = PAIRS_AT_ONCE) -> None:
         available = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
         self.threads = max(1, min(threads or available, available))
+        self.pairs_at_once = max(1, pairs_at_once)
         self._buffers: dict[str, Any] = {}
         self._counter = np.zeros(8, np.int64)
         self._last: Prepared | None = None
@@ -100,14 +104,10 @@ class Rasterizer:
             self._counter, self.threads,
         )  # fmt: skip
         self._last = replace(last, depth=depth)
-        summed = np.bincount(buffers["ids"][: last.pairs], weights, last.count) if contribution else None
-        return Rendered(
-            image,
-            alpha,
-            expected if depth else None,
-            median if depth else None,
-            None if summed is None else summed.astype(np.float32),
-        )
+        summed = np.zeros(last.count, np.float32) if contribution else None
+        if summed is not None:
+            sum_per_gaussian(last.pairs, buffers["ids"], weights, summed)
+        return Rendered(image, alpha, expected if depth else None, median if depth else None, summed)
 
     def prepare(
         self,
@@ -138,7 +138,10 @@ class Rasterizer:
             flat, stride, count, camera, sh_degree, records, touched, keys, rect_x, rect_y, self._counter, self.threads
         )
         visible, pairs = sort_by_depth(count, touched, keys, records.view(np.int32), order, spare, spare_keys)
-
+        if pairs > MOST_PAIRS:
+            raise MemoryError(
+                f"{visible} Gaussians touch {pairs} tiles between them, more than {MOST_PAIRS}: they are far too large."
+            )
         tiles_x, tiles_y = -(-view.width // TILE), -(-view.height // TILE)
         tiles = tiles_x * tiles_y
         self._buffer("words", (pairs // GROUP + tiles + 1) * 16, np.uint32)
@@ -174,24 +177,34 @@ class Rasterizer:
         numba.set_num_threads(self.threads)
         zero = np.zeros(shape[0] * shape[1] if depth else 1, np.float32)
         records, ints = self._buffers["records"], self._buffers["records"].view(np.int32)
-        slots = self._floats("slots", last.pairs * SLOT_SIZE)
-        scratch = self._floats("scratch", self.threads * SCRATCH)[: self.threads * SCRATCH].reshape(
-            self.threads, SCRATCH
-        )
-        names = ("starts", "groups", "done", "ids")
-        starts, groups, done, ids = (self._buffers[name] for name in names)
-        rasterize_backward(
-            shape[1], shape[0], last.tiles_x, last.tiles_x * last.tiles_y, last.background,
-            starts, groups, done, ids, records, ints, self._buffers["words"], self._buffers["frame"],
+        touched, rect_x, rect_y, starts = (self._buffers[name] for name in ("touched", "rect_x", "rect_y", "starts"))
+        scratch = self._floats("scratch", self.threads * SCRATCH)[: self.threads * SCRATCH]
+        gathered = self._floats("gathered", -(-last.count // 16) * 16 * SLOT_SIZE)
+        parts = bands(starts, last.tiles_x, last.tiles_y, self.pairs_at_once)
+        slots = self._floats("slots", max(pairs for _, _, pairs in parts) * SLOT_SIZE)
+        pictures = (
             _picture(grad_image, (*shape, 3)),
             zero if grad_alpha is None else _picture(grad_alpha, shape),
             zero if grad_expected_depth is None else _picture(grad_expected_depth, shape),
-            depth, scratch, slots, self._counter, self.threads,
-        )  # fmt: skip
-        gathered = self._floats("gathered", -(-last.count // 16) * 16 * SLOT_SIZE)
+        )
+        if len(parts) > 1:
+            gathered[:] = 0.0
+        for top, end, _ in parts:
+            if len(parts) > 1:
+                assign_slots(last.count, touched, rect_x, rect_y, top, end, ints)
+            rasterize_backward(
+                shape[1], shape[0], last.tiles_x, top * last.tiles_x, end * last.tiles_x, last.background,
+                starts, self._buffers["groups"], self._buffers["done"], self._buffers["ids"], records, ints,
+                self._buffers["words"], self._buffers["frame"], *pictures, depth,
+                scratch.reshape(self.threads, SCRATCH), slots, self._counter, self.threads,
+            )  # fmt: skip
+            if len(parts) > 1:
+                add_slots(
+                    last.count, touched, rect_x, rect_y, top, end, ints, slots, gathered, self._counter, self.threads
+                )
         project_backward(
             last.planes, grads.reshape(-1), last.stride, last.count, last.camera, last.sh_degree,
-            self._buffers["touched"], records, ints, slots, gathered, self._counter, self.threads,
+            touched, records, ints, slots, len(parts) > 1, gathered, self._counter, self.threads,
         )  # fmt: skip
 
     @property

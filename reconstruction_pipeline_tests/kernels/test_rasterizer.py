@@ -9,6 +9,7 @@ import torch
 from reconstruction_pipeline.kernels.camera import PinholeView
 from reconstruction_pipeline.kernels.layout import LOG_SCALE, OPACITY, ROWS, SH, empty_planes, from_planes
 from reconstruction_pipeline.kernels.rasterizer import Rasterizer
+from reconstruction_pipeline.kernels.slots import bands
 from reconstruction_pipeline_tests.kernels.gaussian_reference import (
     GROUPS,
     planes_of,
@@ -243,3 +244,26 @@ def test_read_only_planes_are_accepted() -> None:
     expected = Rasterizer().forward(planes, COUNT, view).image
     planes.setflags(write=False)
     np.testing.assert_array_equal(Rasterizer().forward(planes, COUNT, view).image, expected)
+
+
+@pytest.mark.parametrize("pairs_at_once", [1, 150, 700])
+def test_bands_change_no_bit(pairs_at_once: int) -> None:
+    """Backward with less memory than pairs, down to a band for each row of tiles."""
+    planes, view = planes_of(random_scene(300, seed=5)), turned_view(100, 130)
+    gradients = []
+    for rasterizer in (Rasterizer(), Rasterizer(pairs_at_once=pairs_at_once)):
+        rendered = rasterizer.forward(planes, 300, view, depth=True)
+        for _ in range(2):
+            grads = np.full_like(planes, np.nan)
+            rasterizer.backward(rendered.image - 0.5, grads, grad_expected_depth=rendered.alpha)
+            gradients.append(grads[:, :300])
+    assert gradients[0].any()
+    for others in gradients[1:]:
+        np.testing.assert_array_equal(others, gradients[0])
+
+
+def test_bands_cover_all_rows() -> None:
+    starts = np.cumsum([0, 5, 5, 0, 0, 30, 1, 2, 2, 3, 4]).astype(np.int32)
+    assert bands(starts, 2, 5, 10) == [(0, 2, 10), (2, 3, 31), (3, 4, 4), (4, 5, 7)]
+    assert bands(starts, 2, 5, 1000) == [(0, 5, 52)]
+    assert bands(np.zeros(11, np.int32), 2, 5, 1) == [(0, 5, 0)]
