@@ -25,12 +25,14 @@ def gaussian_splats(
     workspace: Path,
     progress: Progress,
     checkpoint_folder: Path | None = None,
+    weights_folder: Path | None = None,
 ) -> GaussianSplats:
     """Train the scene of `poses`, started from its sparse points and from confident depth where there is some.
 
     Writes the artifact's files into `workspace`. With a `checkpoint_folder`, an interrupted run of the
-    same settings and pictures goes on where it stopped. Raises StageFailed (too few points, training
-    diverged), MissingRequirement (device), Cancelled.
+    same settings and pictures goes on where it stopped. LPIPS is measured if its weights are in
+    `weights_folder`. Raises StageFailed (too few points, training diverged), MissingRequirement (device),
+    InvalidArtifact (wrong weights), Cancelled.
     """
     from reconstruction_pipeline.stages.splats import checkpoint
     from reconstruction_pipeline.stages.splats.inputs import dense_points_of, points_of, views_of
@@ -42,7 +44,14 @@ def gaussian_splats(
     views = views_of(model, poses.image_path, depth_maps=depth_maps if settings.depth_weight > 0 else None)
     dense_for = None if depth_maps is None else partial(dense_points_of, poses, depth_maps)
     result = train_scene(
-        views, points_of(model), settings, progress, dense_for, checkpoint_folder, resume=checkpoint_folder is not None
+        views,
+        points_of(model),
+        settings,
+        progress,
+        dense_for,
+        checkpoint_folder,
+        resume=checkpoint_folder is not None,
+        weights_folder=weights_folder,
     )
     file_gates = write_scene(workspace, result, settings.sh_degree)
     write_comparisons(workspace, result)

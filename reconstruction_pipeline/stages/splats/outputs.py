@@ -14,12 +14,12 @@ import numpy.typing as npt
 from reconstruction_pipeline.artifacts.ply import read_ply, write_ply
 from reconstruction_pipeline.artifacts.verdict import Gate
 from reconstruction_pipeline.stages.splats import gates
-from reconstruction_pipeline.stages.splats.evaluate import renderer
+from reconstruction_pipeline.stages.splats.comparison import comparison, file_stem, worst_views, write_jpeg
+from reconstruction_pipeline.stages.splats.evaluate import ViewScore, renderer
 from reconstruction_pipeline.stages.splats.state import CurveRow
 from reconstruction_pipeline.stages.splats.train import TrainingResult
 
-WORST_VIEWS = 5
-PREVIEW_WIDTH = 640
+PREVIEW_WIDTH = 720
 
 
 def write_table(path: Path, fields: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -30,31 +30,36 @@ def write_table(path: Path, fields: Sequence[str], rows: Iterable[Sequence[Any]]
         writer.writerows(rows)
 
 
+def write_evaluation(path: Path, rows: Iterable[ViewScore]) -> None:
+    """`name`, `psnr`, `ssim`, `lpips` of each view; `lpips` is empty where there is none."""
+    write_table(path, ViewScore._fields, rows)
+
+
 def write_scene(folder: Path, result: TrainingResult, sh_degree: int) -> list[Gate]:
     """Write `scene.ply`, `training_curve.csv` and `evaluation.csv`; the gates on what was written."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "scene.ply"
     write_ply(path, result.gaussians, sh_degree)
     write_table(folder / "training_curve.csv", [f.name for f in fields(CurveRow)], map(astuple, result.curve))
-    write_table(folder / "evaluation.csv", ("name", "psnr", "ssim"), result.evaluation)
+    write_evaluation(folder / "evaluation.csv", result.evaluation)
     read = read_ply(path)
     same = read.count == result.gaussians.count and bool(np.array_equal(read.means, result.gaussians.means))
     return [gates.file_gate(path.stat().st_size), gates.checkpoint_gate(same)]
 
 
 def write_comparisons(folder: Path, result: TrainingResult) -> None:
-    """`comparisons/<name>.jpg`: captured beside rendered for every held-out view; the five worst as `previews/`."""
+    """`comparisons/<name>.jpg`: captured, rendered and error map of every held-out view; the worst as `previews/`."""
     if not result.held_out:
         return
-    render = renderer(result.gaussians, [view.camera for view in result.held_out])
-    worst = {row.name for row in sorted(result.evaluation, key=lambda row: row.psnr)[:WORST_VIEWS]}
+    # Of the scene that was measured: one trained on every view has seen these.
+    render = renderer(result.measured or result.gaussians, [view.camera for view in result.held_out])
+    worst = {row.name for row in worst_views(result.evaluation)}
     for view in result.held_out:
-        rendered = np.round(np.clip(render(view.camera), 0.0, 1.0) * 255.0).astype(np.uint8)
-        pair = np.concatenate([view.image, rendered], axis=1)
-        stem = Path(view.name.replace("/", "_")).stem
-        _write_jpeg(folder / "comparisons" / f"{stem}.jpg", pair, 90)
+        image = comparison(render, view)
+        stem = file_stem(view.name)
+        write_jpeg(folder / "comparisons" / f"{stem}.jpg", image, 90)
         if view.name in worst:
-            _write_jpeg(folder / "previews" / f"{stem}.jpg", _at_most(pair, PREVIEW_WIDTH), 80)
+            write_jpeg(folder / "previews" / f"{stem}.jpg", _at_most(image, PREVIEW_WIDTH), 80)
 
 
 def _at_most(image: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint8]:
@@ -63,11 +68,3 @@ def _at_most(image: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint8]:
     if image.shape[1] <= width:
         return image
     return area_resize(image, width, round(image.shape[0] * width / image.shape[1]))
-
-
-def _write_jpeg(path: Path, image: npt.NDArray[np.uint8], quality: int) -> None:
-    import cv2
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality]):
-        raise OSError(f"{path} could not be written")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.stages.splats.initialisation import Points
+from reconstruction_pipeline.stages.splats.lpips import find_lpips
 from reconstruction_pipeline.stages.splats.optimise import Clock
 from reconstruction_pipeline.stages.splats.settings import TrainSettings
 from reconstruction_pipeline.stages.splats.train import TrainingResult, train_splats
@@ -44,19 +45,24 @@ def train_scene(
     checkpoint_folder: Path | None = None,
     resume: bool = False,
     clock: Clock = time.perf_counter,
+    weights_folder: Path | None = None,
 ) -> TrainingResult:
     """Train and measure; then the segment and the final scene if the settings ask for them.
 
     Every training has the whole budget and a checkpoint of its own, so that `resume` repeats none that is
-    done. Errors are those of `train_splats`.
+    done. With the weights of LPIPS in `weights_folder` it is measured too. Errors are those of `train_splats`,
+    and InvalidArtifact where those weights are wrong.
     """
+    perceptual = find_lpips(weights_folder)
     names = [view.name for view in views]
 
     def training(part: str, held_out: frozenset[str]) -> TrainingResult:
         rest = [name for name in names if name not in held_out]
         folder = None if checkpoint_folder is None else checkpoint_folder / part
         dense = None if dense_for is None else dense_for(rest)
-        return train_splats(views, points, settings, _Named(progress, part), dense, folder, resume, clock, held_out)
+        return train_splats(
+            views, points, settings, _Named(progress, part), dense, folder, resume, clock, held_out, perceptual
+        )
 
     held_out = held_out_names(names, settings.holdout)
     result = training("", held_out)
@@ -76,7 +82,8 @@ def _delivered(measured: TrainingResult, final: TrainingResult) -> TrainingResul
     metrics = {**measured.metrics, "count": final.gaussians.count, "final_on_all": True}
     own = [gate for gate in final.gates if gate.name not in {"initial_points"}]
     kept = [gate for gate in measured.gates if gate.name not in {other.name for other in own}]
-    return replace(measured, gaussians=final.gaussians, metrics=metrics, gates=(*kept, *own))
+    gaussians = final.gaussians
+    return replace(measured, gaussians=gaussians, metrics=metrics, gates=(*kept, *own), measured=measured.gaussians)
 
 
 class _Named:

@@ -17,7 +17,14 @@ from reconstruction_pipeline.artifacts.verdict import Gate
 from reconstruction_pipeline.kernels import layout
 from reconstruction_pipeline.stages.splats import checkpoint, gates, mcmc, schedule
 from reconstruction_pipeline.stages.splats.devices import Device, choose_device, open_device
-from reconstruction_pipeline.stages.splats.evaluate import ViewScore, mean_scores, renderer, score
+from reconstruction_pipeline.stages.splats.evaluate import (
+    Perceptual,
+    ViewScore,
+    mean_lpips,
+    mean_scores,
+    renderer,
+    score,
+)
 from reconstruction_pipeline.stages.splats.exposure import spread, starts_active
 from reconstruction_pipeline.stages.splats.initialisation import Points, initial_gaussians, merge_points
 from reconstruction_pipeline.stages.splats.memory_limits import require_fit, shrunk, train_within_memory
@@ -43,7 +50,8 @@ class TrainingResult:
     """A trained scene: `gaussians` in the world frame of the cameras, and how it came about.
 
     `evaluation` has a row per held-out view (empty without held-out views); `metrics` are plain
-    numbers under the names of `metrics.json`; `held_out` are those views at training size.
+    numbers under the names of `metrics.json`; `held_out` are those views at training size. `measured` is the
+    scene that `evaluation` is of where that is not `gaussians`.
     """
 
     gaussians: Gaussians
@@ -52,6 +60,7 @@ class TrainingResult:
     gates: tuple[Gate, ...]
     metrics: dict[str, Any]
     held_out: tuple[LoadedView, ...]
+    measured: Gaussians | None = None
 
 
 def train_splats(
@@ -64,14 +73,15 @@ def train_splats(
     resume: bool = False,
     clock: Clock = time.perf_counter,
     held_out_views: Collection[str] | None = None,
+    perceptual: Perceptual | None = None,
 ) -> TrainingResult:
     """Train Gaussians on `views` (world-to-camera, any unit) from `points` of the same world.
 
     The held-out views (`held_out_views` by name; every settings.holdout-th if not given) are kept from
     training and scored at the end, raw. With a `checkpoint_folder` the run is saved there regularly and
     when interrupted; `resume` continues such a run. `clock` is what a budget in seconds is counted on.
-    Raises StageFailed below 1000 points or when training diverges, MissingRequirement for a device this
-    machine lacks, Cancelled when `progress` says so.
+    `perceptual` (LPIPS) is scored too. Raises StageFailed below 1000 points or when training diverges,
+    MissingRequirement for a device this machine lacks, Cancelled when `progress` says so.
     """
     choice = choose_device(settings.device)
     device = open_device(choice, settings.threads)
@@ -117,7 +127,7 @@ def train_splats(
     started = clock()
     gaussians, removed = _prune(_world(state, frame), state, settings, len(training))
     state.elapsed += clock() - started
-    rows = score(renderer(gaussians, _cameras(training), device), held_out) if held_out else []
+    rows = score(renderer(gaussians, _cameras(training), device), held_out, perceptual) if held_out else []
     metrics = {
         "count": gaussians.count,
         "cap": cap,
@@ -134,6 +144,7 @@ def train_splats(
         "psnr_initial_db": state.initial_psnr,
         "psnr_holdout_db": mean_scores(rows)[0] if rows else None,
         "ssim_holdout": mean_scores(rows)[1] if rows else None,
+        "lpips_holdout": mean_lpips(rows),
         "psnr_segment_db": None,
         "exposure_compensated": state.exposure.active,
         "exposure_spread": spread(state.exposure),
