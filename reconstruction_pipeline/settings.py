@@ -6,6 +6,8 @@
   (default: `uploads/` beside the storage).
 - `RECONSTRUCTION_SCRATCH`: local folder for work in progress
   (default: `.scratch/` in a local storage, else a folder in the system's).
+- `RECONSTRUCTION_WEIGHTS`: local folder of optional model weights, such as those of LPIPS
+  (default: `weights/` in a local storage).
 - `DAGSTER_HOME`: Dagster's instance (default: `dagster_home/` in a local storage).
 """
 
@@ -25,6 +27,7 @@ class Settings:
     storage: str
     uploads: Path
     scratch: Path
+    weights: Path
     dagster_home: Path
 
     @property
@@ -69,6 +72,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         storage=storage,
         uploads=Path(env.get("RECONSTRUCTION_UPLOADS") or uploads).expanduser().resolve(),
         scratch=Path(env.get("RECONSTRUCTION_SCRATCH") or scratch).expanduser().resolve(),
+        weights=Path(env.get("RECONSTRUCTION_WEIGHTS") or home / "weights").expanduser().resolve(),
         dagster_home=Path(env.get("DAGSTER_HOME") or home / "dagster_home").expanduser().resolve(),
     )
 
@@ -89,4 +93,5 @@ def use_dagster_home(settings: Settings) -> None:
     os.environ["RECONSTRUCTION_STORAGE"] = settings.storage
     os.environ["RECONSTRUCTION_UPLOADS"] = str(settings.uploads)
     os.environ["RECONSTRUCTION_SCRATCH"] = str(settings.scratch)
+    os.environ["RECONSTRUCTION_WEIGHTS"] = str(settings.weights)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")

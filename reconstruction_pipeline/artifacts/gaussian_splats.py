@@ -45,7 +45,7 @@ class Gaussians:
 class GaussianSplats(Artifact):
     """`scene.ply` (3DGS), `training_curve.csv`, `evaluation.csv` (a row per held-out view).
 
-    `comparisons/<image name>.jpg`: the photo and the render of held-out views, side by side.
+    `comparisons/<image name>.jpg`: the photo, the render and the error map of held-out views, side by side.
     """
 
     KIND: ClassVar[str] = "gaussian_splats"
@@ -64,7 +64,7 @@ class GaussianSplats(Artifact):
         return pd.read_csv(self.path("training_curve.csv"))
 
     def evaluation(self) -> pd.DataFrame:
-        """Held-out views: `name`, `psnr`, `ssim`."""
+        """Held-out views: `name`, `psnr`, `ssim`, `lpips` (NaN where its weights were absent)."""
         import pandas as pd
 
         return pd.read_csv(self.path("evaluation.csv"))

@@ -96,11 +96,24 @@ def train(
 
 
 def evaluate(
-    scene: Path = SCENE, colmap_dir: Path = PROJECT, holdout: int = HOLDOUT, max_size: int | None = MAX_SIZE
+    scene: Path = SCENE,
+    colmap_dir: Path = PROJECT,
+    holdout: int = HOLDOUT,
+    max_size: int | None = MAX_SIZE,
+    out: Path | None = typer.Option(
+        None, "--out", metavar="DIR", help="Also write evaluation.csv and pictures of the five worst views there."
+    ),
 ) -> None:
-    """Render the held-out views of a project and print their PSNR and SSIM as JSON (raw, nothing fitted)."""
+    """Render the held-out views of a project and print PSNR, SSIM and LPIPS as JSON (raw, nothing fitted).
+
+    LPIPS is null unless its weights are present; 'reconstruct doctor' says where they belong.
+    """
+    from reconstruction_pipeline.settings import load_settings
     from reconstruction_pipeline.stages.compression.codecs import read_splats
-    from reconstruction_pipeline.stages.splats.evaluate import mean_scores, renderer, score
+    from reconstruction_pipeline.stages.splats.comparison import worst_views, write_worst
+    from reconstruction_pipeline.stages.splats.evaluate import mean_lpips, mean_scores, renderer, score
+    from reconstruction_pipeline.stages.splats.lpips import find_lpips
+    from reconstruction_pipeline.stages.splats.outputs import write_evaluation
     from reconstruction_pipeline.stages.splats.views import held_out_names, load_view
 
     _, views = load_project(colmap_dir, scene)
@@ -108,14 +121,31 @@ def evaluate(
     held_out = [view for view in views if view.name in apart]
     if not held_out:
         raise UsageError(f"{colmap_dir}: no image to evaluate.")
+    if out is not None:
+        require_writable(out)
+    perceptual = find_lpips(load_settings().weights)
     render_view = renderer(read_splats(require_file(scene)), [view.camera for view in views])
     with TerminalProgress() as progress:
         rows = []
         for number, view in enumerate(held_out, start=1):
-            rows += score(render_view, [load_view(view, max_size)])
+            rows += score(render_view, [load_view(view, max_size)], perceptual)
             progress.report("rendering", number, len(held_out))
+    if not rows:
+        raise UsageError(f"{colmap_dir}: the masks leave nothing to evaluate; check them, or choose another --holdout.")
+    worst = worst_views(rows)
+    if out is not None:
+        chosen = {row.name for row in worst}
+        write_evaluation(out / "evaluation.csv", rows)
+        write_worst(out, render_view, [load_view(view, max_size) for view in held_out if view.name in chosen], worst)
     psnr, ssim = mean_scores(rows)
-    typer.echo(json.dumps({"psnr": psnr, "ssim": ssim, "views": [row._asdict() for row in rows]}))
+    line = {
+        "psnr": psnr,
+        "ssim": ssim,
+        "lpips": mean_lpips(rows),
+        "views": [row._asdict() for row in rows],
+        "worst": [row.name for row in worst],
+    }
+    typer.echo(json.dumps(line, allow_nan=False))
 
 
 def render(

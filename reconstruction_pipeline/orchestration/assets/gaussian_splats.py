@@ -6,6 +6,7 @@ from reconstruction_pipeline.artifacts import CameraPoses, DepthMaps, GaussianSp
 from reconstruction_pipeline.orchestration import gates
 from reconstruction_pipeline.orchestration.assets.common import asset_settings
 from reconstruction_pipeline.orchestration.pipeline import Pipeline
+from reconstruction_pipeline.settings import load_settings
 
 
 @dg.asset(
@@ -21,7 +22,10 @@ def gaussian_splats(
         context,
         "reconstruction_pipeline.stages.splats:gaussian_splats",
         args=(camera_poses, depth_maps, pipeline.row.gaussian_splats),
-        options={"checkpoint_folder": pipeline.checkpoint_folder(context, camera_poses, depth_maps)},
+        options={
+            "checkpoint_folder": pipeline.checkpoint_folder(context, camera_poses, depth_maps),
+            "weights_folder": load_settings().weights,
+        },
         gates=gates.GAUSSIAN_SPLATS,
         returns=GaussianSplats,
     )

@@ -41,7 +41,7 @@ class WeightFile(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """A convolution of AlexNet by its `number` in `features`, pooling (3x3, stride 2) before it; a rectifier follows."""
+    """A convolution of AlexNet, its `number` in `features`; max-pooling (3x3, stride 2) before it where `pooled`."""
 
     number: int
     channels: int
