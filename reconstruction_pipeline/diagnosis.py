@@ -9,7 +9,7 @@ import platform
 import shutil
 from dataclasses import dataclass
 
-from reconstruction_pipeline.artifacts.errors import MissingRequirement
+from reconstruction_pipeline.artifacts.errors import InvalidArtifact, MissingRequirement
 from reconstruction_pipeline.settings import load_settings
 
 
@@ -26,7 +26,7 @@ class Finding:
 
 def examine(cuda: bool = False) -> list[Finding]:
     """Look at everything a run may use; `cuda` makes the GPU a needed part."""
-    return [_cores(), _memory(), _disk(), *_modules(), _codec(), _threading(), _viewer(), _gpu(needed=cuda)]
+    return [_cores(), _memory(), _disk(), *_modules(), _codec(), _threading(), _viewer(), _lpips(), _gpu(needed=cuda)]
 
 
 def _cores() -> Finding:
@@ -102,6 +102,21 @@ def _viewer() -> Finding:
     except MissingRequirement as error:
         return Finding("viewer", False, str(error), "no viewer.html.")
     return Finding("viewer", True, str(vendor.VENDOR))
+
+
+def _lpips() -> Finding:
+    from reconstruction_pipeline.stages.splats.lpips import SUBFOLDER, find_lpips, missing
+
+    cost = "LPIPS of held-out views is null; nothing else changes."
+    weights = load_settings().weights
+    if absent := missing(weights):
+        wanted = ", ".join(f"{file.url} ({file.licence})" for file in absent)
+        return Finding("LPIPS", False, f"not in {weights / SUBFOLDER}: {wanted}", cost, needed=False)
+    try:
+        find_lpips(weights)
+    except InvalidArtifact as error:
+        return Finding("LPIPS", False, str(error), "runs that would measure it stop before training.", needed=False)
+    return Finding("LPIPS", True, str(weights / SUBFOLDER), needed=False)
 
 
 def _gpu(needed: bool) -> Finding:
