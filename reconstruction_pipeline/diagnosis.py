@@ -120,13 +120,11 @@ def _lpips() -> Finding:
 
 
 def _gpu(needed: bool) -> Finding:
-    from reconstruction_pipeline.stages.splats.devices import choose_device
+    from reconstruction_pipeline.stages.splats.devices.choose import choose_device, describe_cuda
 
     cost = "training takes minutes on the cores instead of seconds."
     try:
         choose_device("cuda")
     except MissingRequirement as error:
         return Finding("GPU", False, str(error), cost, needed)
-    import torch
-
-    return Finding("GPU", True, torch.cuda.get_device_name(0), needed=needed)
+    return Finding("GPU", True, describe_cuda(), needed=needed)

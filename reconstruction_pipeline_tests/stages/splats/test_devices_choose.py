@@ -109,3 +109,16 @@ def test_a_build_that_fails_is_one_sentence(monkeypatch):
     monkeypatch.setattr(build.importlib, "import_module", lambda name: _Backend)
     with pytest.raises(MissingRequirement, match="no CUDA toolkit"):
         open_device(choose.ON_CUDA)
+
+
+def test_the_doctor_knows_the_gpu_or_what_it_lacks(gpu):
+    from reconstruction_pipeline.diagnosis import _gpu
+
+    gpu.setattr(torch.cuda, "mem_get_info", lambda device: (20 * 2**30, 24 * 2**30))
+    found = _gpu(needed=True)
+    assert found.present and found.needed
+    assert found.detail.startswith("Some GPU, compute capability 8.9, 20.0 of 24.0 GiB free")
+    assert "built at the first training" in found.detail
+    gpu.setattr(choose, "find_nvcc", lambda: None)
+    lacking = _gpu(needed=False)
+    assert not lacking.present and "nvcc" in lacking.detail and not lacking.needed

@@ -94,12 +94,29 @@ def cuda_obstacle() -> str | None:
     if tuple(capability) < OLDEST_CAPABILITY:
         name, shown = torch.cuda.get_device_name(0), ".".join(map(str, capability))
         return f"{name} has compute capability {shown} and gsplat needs 7.0: use a newer GPU"
-    package = find_spec("gsplat")
-    if package is None or not package.submodule_search_locations:
+    if find_spec("gsplat") is None:
         return "gsplat is not installed: install it with 'pip install gsplat'"
-    if any(Path(package.submodule_search_locations[0]).glob("csrc*.so")):
-        return None
-    return _build_obstacle(torch.version.cuda)
+    return None if _compiled_kernels() else _build_obstacle(torch.version.cuda)
+
+
+def _compiled_kernels() -> bool:
+    """Whether the installed gsplat carries its kernels."""
+    package = find_spec("gsplat")
+    places = (package.submodule_search_locations if package else None) or []
+    return any(found for place in places for found in Path(place).glob("csrc*.so"))
+
+
+def describe_cuda() -> str:
+    """The GPU that `choose_device` takes, its capability and memory, and where gsplat's kernels come from."""
+    import torch
+
+    free, total = torch.cuda.mem_get_info(0)
+    capability = ".".join(map(str, torch.cuda.get_device_capability(0)))
+    kernels = "installed" if _compiled_kernels() else "built at the first training (minutes, once)"
+    return (
+        f"{torch.cuda.get_device_name(0)}, compute capability {capability}, "
+        f"{free / 2**30:.1f} of {total / 2**30:.1f} GiB free, gsplat's kernels {kernels}"
+    )
 
 
 def _build_obstacle(torch_cuda: str | None) -> str | None:
