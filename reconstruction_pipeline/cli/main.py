@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from reconstruction_pipeline.artifacts.errors import ReconstructionError
-from reconstruction_pipeline.cli import machine, scenes, splat_files, training
+from reconstruction_pipeline.cli import exports, machine, scenes, splat_files, training
 
 INTERRUPTED = 130
 USAGE = 2
@@ -36,6 +36,7 @@ def options(debug: bool = typer.Option(False, "--debug", help="Show the tracebac
 scenes.add_commands(app)
 training.add_commands(app)
 splat_files.add_commands(app)
+exports.add_commands(app)
 machine.add_commands(app)
 
 

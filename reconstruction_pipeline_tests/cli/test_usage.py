@@ -14,7 +14,7 @@ import pytest
 from reconstruction_pipeline_tests.cli.conftest import Cli
 from reconstruction_pipeline_tests.stages.captures import sliding_frames, write_video
 
-COMMANDS = ("run", "demo", "train", "evaluate", "render", "convert", "doctor", "ui")
+COMMANDS = ("run", "demo", "train", "evaluate", "render", "export", "convert", "doctor", "ui")
 
 
 def has_cuda() -> bool:
