@@ -22,6 +22,7 @@ LABELS = {
     "count": "Splats",
     "psnr_holdout_db": "Held-out PSNR",
     "ssim_holdout": "Held-out SSIM",
+    "lpips_holdout": "Held-out LPIPS (AlexNet)",
     "psnr_segment_db": "PSNR of a held-out segment",
     "psnr_initial_db": "PSNR before training",
     "held_out_views": "Held-out views",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from reconstruction_pipeline.artifacts import GaussianSplats, Mesh
@@ -37,22 +38,30 @@ def comparisons(inputs: ReportInputs) -> Section | None:
             section.pictures += [picture(p, f"Comparison {p.stem}", p.stem) for p in files[:MOST_COMPARISONS]]
         if section.pictures:
             section.lead = (
-                "Views that training never saw: the photograph on the left, and on the right what the scene shows from "
-                "the same place. The worst come first."
+                "Views that training never saw: the photograph, then what the scene shows from the same place, then "
+                "where the two differ (black: nowhere; pale yellow: by a quarter of the full range or more). "
+                "The worst come first."
             )
 
     def table() -> None:
         if not artifact.path("evaluation.csv").is_file():
             return
         rows = artifact.evaluation().sort_values("psnr")
-        scores = zip(rows["name"], rows["psnr"], rows["ssim"], strict=True)
-        cells = [(str(name), f"{psnr:.2f}", f"{ssim:.3f}") for name, psnr, ssim in scores]
-        head = ("Held-out view", "PSNR, dB", "SSIM")
-        section.tables.append(Table(head, cells, (1, 2), f"All {len(cells)} held-out views"))
+        shown = {"psnr": ("PSNR, dB", 2), "ssim": ("SSIM", 3)}
+        if "lpips" in rows and rows["lpips"].notna().any():
+            shown["lpips"] = ("LPIPS (AlexNet)", 3)
+        columns = [[_decimals(value, digits) for value in rows[name]] for name, (_, digits) in shown.items()]
+        cells = list(zip(map(str, rows["name"]), *columns, strict=True))
+        head = ("Held-out view", *(title for title, _ in shown.values()))
+        section.tables.append(Table(head, cells, tuple(range(1, len(head))), f"All {len(cells)} held-out views"))
 
     section.attempt("The comparisons", pairs)
     section.attempt("The evaluation table", table)
     return section
+
+
+def _decimals(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if math.isfinite(value) else "–"
 
 
 def _scores(artifact: GaussianSplats) -> dict[str, float]:
@@ -66,7 +75,7 @@ def _scores(artifact: GaussianSplats) -> dict[str, float]:
 
 def _pair(path: Path, scores: dict[str, float], rank: str, tone: str) -> Picture:
     psnr = scores[path.stem]
-    alt = f"View {path.stem}: photograph and render side by side, {psnr:.1f} dB"
+    alt = f"View {path.stem}: photograph, render and their difference side by side, {psnr:.1f} dB"
     return picture(path, alt, path.stem, badge=f"{rank} · {psnr:.1f} dB", tone=tone, longest=1200)
 
 
@@ -89,8 +98,8 @@ def training(inputs: ReportInputs) -> Section | None:
             section.charts.append(Chart(count, "Number of Gaussians."))
 
     section.attempt("The training curve", curves)
-    names = "steps count training_seconds held_out_views psnr_initial_db psnr_holdout_db ssim_holdout psnr_segment_db"
-    section.facts = facts_of(artifact, names.split())
+    names = "steps count training_seconds held_out_views psnr_initial_db psnr_holdout_db ssim_holdout"
+    section.facts = facts_of(artifact, [*names.split(), "lpips_holdout", "psnr_segment_db"])
     if device := artifact.metrics.get("device"):
         section.facts.append(("Trained on", str(device)))
     return section
