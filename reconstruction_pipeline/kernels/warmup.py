@@ -16,11 +16,11 @@ def compile_all(progress_callback: Callable[[float, str], None] | None = None) -
     called before each part and at the end.
     """
     from reconstruction_pipeline.kernels.adam import adam_step
-    from reconstruction_pipeline.kernels.bench import bench_view, made_scene
     from reconstruction_pipeline.kernels.colour import fitted_gain, scale_channels
     from reconstruction_pipeline.kernels.langevin import add_colour_gradient, add_noise, regularise
     from reconstruction_pipeline.kernels.layout import ROWS, aligned_zeros
     from reconstruction_pipeline.kernels.loss import l1_ssim
+    from reconstruction_pipeline.kernels.made_scene import bench_view, made_scene
     from reconstruction_pipeline.kernels.rasterizer import Rasterizer
 
     def report(step: int) -> None:
@@ -28,7 +28,8 @@ def compile_all(progress_callback: Callable[[float, str], None] | None = None) -
             progress_callback(step / len(STEPS), STEPS[step] if step < len(STEPS) else "")
 
     count = 64
-    planes, view, rasterizer = made_scene(count), bench_view(36, 52), Rasterizer()
+    planes, view = made_scene(count), bench_view(36, 52)
+    rasterizer = Rasterizer(pairs_at_once=1)  # in bands, which needs two kernels more
     grads, m, v = (aligned_zeros(planes.shape) for _ in range(3))
     report(0)
     rendered = rasterizer.forward(planes, count, view, depth=True, contribution=True)
