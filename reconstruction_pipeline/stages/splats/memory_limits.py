@@ -81,11 +81,11 @@ def train_within_memory(
     """
     while True:
         state, finished = _attempt(state, cap, device, train)
-        if finished:
-            return state, cap
-        # The failed step's tensors are gone with the frames that held them; now what the device itself keeps.
+        # The last step's tensors are gone with the frames that held them; now what the device itself keeps.
         gc.collect()
         device.release()
+        if finished:
+            return state, cap
         smaller = int(SHRINK * cap)
         if smaller < SMALLEST_CAP:
             raise StageFailed(

@@ -7,6 +7,7 @@ the clock then drives progress, so that the whole schedule always fits the budge
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,6 +89,19 @@ def step_cost_ms(count: float, pixels: float) -> float:
     return float(0.3 + 0.21 * thousands + 0.0097 * thousands**0.63 * kilopixels)
 
 
+StepCost = Callable[[float, float], float]
+"""Milliseconds of a step with that many Gaussians on that many pixels, on some machine of a kind."""
+
+
+def cuda_step_cost_ms(count: float, pixels: float) -> float:
+    """As `step_cost_ms`, on a GPU: mostly launching kernels while the scene is small.
+
+    Fitted to no measurement of ours: 3 ms to launch a step, and gsplat's published 31 ms a step for a million
+    Gaussians on a megapixel (15.4 minutes for 30 000 steps).
+    """
+    return float(3.0 + 0.020 * count / 1e3 + 0.008 * pixels / 1e3)
+
+
 def level_shapes(width: int, height: int, settings: TrainSettings) -> list[tuple[int, int, int]]:
     """(factor, width, height) of each level, coarsest first; small pictures have fewer levels."""
     factors = [2**k for k in range(len(settings.level_steps))][::-1]
@@ -101,19 +115,21 @@ def _shares(shapes: list[tuple[int, int, int]], settings: TrainSettings) -> npt.
     return np.asarray(shares / shares.sum())
 
 
-def mean_step_cost_ms(cap: int, initial: int, shapes: list[tuple[int, int, int]], settings: TrainSettings) -> float:
+def mean_step_cost_ms(
+    cap: int, initial: int, shapes: list[tuple[int, int, int]], settings: TrainSettings, cost: StepCost = step_cost_ms
+) -> float:
     """Mean cost of a step over a whole run with that cap (see `step_cost_ms`)."""
-    return float(_level_costs(cap, initial, shapes, settings).sum())
+    return float(_level_costs(cap, initial, shapes, settings, cost).sum())
 
 
 def _level_costs(
-    cap: int, initial: int, shapes: list[tuple[int, int, int]], settings: TrainSettings
+    cap: int, initial: int, shapes: list[tuple[int, int, int]], settings: TrainSettings, cost: StepCost
 ) -> npt.NDArray[np.float64]:
     """Cost of each level's share of the steps, in milliseconds per step of the whole run."""
     costs, start = [], 0.0
     for (factor, width, height), share in zip(shapes, _shares(shapes, settings), strict=True):
         samples = [target_count(start + share * x, cap, initial, factor, settings) for x in (0.1, 0.3, 0.5, 0.7, 0.9)]
-        costs.append(share * np.mean([step_cost_ms(n, width * height) for n in samples]))
+        costs.append(share * np.mean([cost(n, width * height) for n in samples]))
         start += share
     return np.asarray(costs)
 
@@ -127,19 +143,26 @@ def target_count(progress: float, cap: int, initial: int, factor: int, settings:
     return int(min(cap, max(start, min(wanted, cap / factor))))
 
 
-def plan(settings: TrainSettings, width: int, height: int, points: InitialPoints, pace: float = 1.0) -> Plan:
-    """The schedule for pictures of that size; `pace` is this machine's time over the modelled one."""
+def plan(
+    settings: TrainSettings,
+    width: int,
+    height: int,
+    points: InitialPoints,
+    pace: float = 1.0,
+    cost: StepCost = step_cost_ms,
+) -> Plan:
+    """The schedule for pictures of that size; `pace` is this machine's time over the one modelled by `cost`."""
     shapes = level_shapes(width, height, settings)
     if settings.steps is not None:
         steps = settings.steps
         cap = settings.max_splats or _cap_for_steps(steps)
     else:
         assert settings.seconds is not None
-        cap = settings.max_splats or _cap_for_seconds(settings.seconds, points, shapes, pace, settings)
-        cost = mean_step_cost_ms(cap, points.used(cap, settings), shapes, settings) * pace
-        steps = max(1, round(settings.seconds * 1000.0 / cost))
+        cap = settings.max_splats or _cap_for_seconds(settings.seconds, points, shapes, pace, settings, cost)
+        mean = mean_step_cost_ms(cap, points.used(cap, settings), shapes, settings, cost) * pace
+        steps = max(1, round(settings.seconds * 1000.0 / mean))
     initial = points.used(cap, settings)
-    costs = _level_costs(cap, initial, shapes, settings)
+    costs = _level_costs(cap, initial, shapes, settings, cost)
     clock = np.cumsum(costs) / costs.sum()
     ends = np.cumsum(_shares(shapes, settings))
     starts = np.concatenate([[0.0], ends[:-1]])
@@ -156,14 +179,19 @@ def _cap_for_steps(steps: float) -> int:
 
 
 def _cap_for_seconds(
-    seconds: float, points: InitialPoints, shapes: list[tuple[int, int, int]], pace: float, settings: TrainSettings
+    seconds: float,
+    points: InitialPoints,
+    shapes: list[tuple[int, int, int]],
+    pace: float,
+    settings: TrainSettings,
+    cost: StepCost,
 ) -> int:
     """The largest cap whose wanted number of steps still fits the budget."""
     low, high = MIN_CAP, 1_000_000
     while high - low > 100:
         cap = (low + high) // 2
-        cost = mean_step_cost_ms(cap, points.used(cap, settings), shapes, settings) * pace
-        if seconds * 1000.0 / cost >= REFERENCE_STEPS * (cap / REFERENCE_CAP) ** CAP_EXPONENT:
+        mean = mean_step_cost_ms(cap, points.used(cap, settings), shapes, settings, cost) * pace
+        if seconds * 1000.0 / mean >= REFERENCE_STEPS * (cap / REFERENCE_CAP) ** CAP_EXPONENT:
             low = cap
         else:
             high = cap

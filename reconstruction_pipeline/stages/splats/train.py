@@ -84,6 +84,8 @@ def train_splats(
     MissingRequirement for a device this machine lacks, Cancelled when `progress` says so.
     """
     choice = choose_device(settings.device)
+    if choice.device == "cuda":
+        progress.report("preparing", 0.0, 1.0, "loading gsplat's kernels (built once per machine, in minutes)")
     device = open_device(choice, settings.threads)
     settings = resolved(settings, choice.device)
     entry_gate = gates.require_points(len(points.xyz))
@@ -99,7 +101,8 @@ def train_splats(
     stored = checkpoint.load(checkpoint_folder, identity) if checkpoint_folder is not None and resume else None
     progress.report("preparing", 0.0, 1.0, "compiling kernels (once per machine)")
     pace = measure_pace(points, frame, local, settings, device, clock)
-    planned = schedule.plan(settings, width, height, wanted, stored[0].pace if stored else pace).cap
+    pace = stored[0].pace if stored else pace
+    planned = schedule.plan(settings, width, height, wanted, pace, device.step_cost_ms).cap
     fitting = require_fit(device, planned, local)
     if stored is not None:
         state, cap = stored
@@ -117,7 +120,8 @@ def train_splats(
             if checkpoint_folder is not None:
                 checkpoint.save(checkpoint_folder, current.off(device), cap, identity)
 
-        plan = schedule.plan(replace(settings, max_splats=cap), width, height, wanted, trained.pace)
+        within = replace(settings, max_splats=cap)
+        plan = schedule.plan(within, width, height, wanted, trained.pace, device.step_cost_ms)
         scratch = Scratch(device, device.put(layout.aligned_zeros(trained.planes.shape)))
         optimise(trained, plan, local, settings, progress, scratch, clock, save)
         if settings.segment or settings.final_on_all:
@@ -204,7 +208,7 @@ def _start(
     """State at step zero, in numpy, and the cap that the budget allows; the clock starts here."""
     started = clock()
     camera = views[0].camera
-    cap = schedule.plan(settings, camera.width, camera.height, wanted, pace).cap
+    cap = schedule.plan(settings, camera.width, camera.height, wanted, pace, device.step_cost_ms).cap
     rng = np.random.default_rng([settings.seed, 1])
     chosen = merge_points(points, dense, wanted.used(cap, settings), rng)
     local = chosen._replace(xyz=frame.points(chosen.xyz))
@@ -240,7 +244,7 @@ def measure_pace(
         times.append(clock() - started)
     camera = views[0].camera
     # The best of a few: what else runs for a moment says nothing about the minutes to come.
-    return min(times) * 1000.0 / schedule.step_cost_ms(gaussians.count, camera.width * camera.height)
+    return min(times) * 1000.0 / device.step_cost_ms(gaussians.count, camera.width * camera.height)
 
 
 def _world(state: TrainState, frame: Normalisation) -> Gaussians:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from reconstruction_pipeline.artifacts.errors import MissingRequirement
+from reconstruction_pipeline.artifacts.errors import MissingRequirement, UsageError
 from reconstruction_pipeline.stages.splats.devices import build, choose
 from reconstruction_pipeline.stages.splats.devices.choose import choose_device, open_device
 
@@ -33,6 +33,11 @@ def test_without_a_gpu_auto_is_the_cpu_and_nothing_was_missed(monkeypatch):
     monkeypatch.setattr(choose, "cuda_available", lambda: False)
     assert choose_device("auto") == choose_device("cpu") == ("cpu", "numba", 0, "")
     assert choose_device("auto").metrics == {"device": "cpu", "backend": "numba", "fallback_level": 0}
+
+
+def test_there_are_no_other_devices():
+    with pytest.raises(UsageError, match="no device 'tpu'"):
+        choose_device("tpu")
 
 
 @pytest.mark.parametrize(("driver", "advice"), [(False, "no NVIDIA driver"), (True, "build of torch for CUDA")])

@@ -91,3 +91,13 @@ def test_the_recipe_is_the_published_schedule():
         step += 100
         count = min(schedule.target_count(step / 30_000, plan.cap, 50_000, 1, settings), int(1.05 * count))
     assert 6_000 < step < 7_500 and step / 30_000 < settings.refine_until
+
+
+def test_a_budget_in_seconds_plans_more_gaussians_for_a_gpu_of_the_same_pace():
+    settings = resolved(with_cuda(TrainSettings(seconds=60.0), budget=True), "cuda")
+    points = schedule.InitialPoints(10_000)
+    kinds = (schedule.step_cost_ms, schedule.cuda_step_cost_ms)
+    on_cpu, on_gpu = (schedule.plan(settings, 269, 480, points, 1.0, kind) for kind in kinds)
+    assert on_gpu.cap > 2 * on_cpu.cap
+    slower = schedule.plan(settings, 269, 480, points, 3.0, schedule.cuda_step_cost_ms)
+    assert slower.cap < on_gpu.cap and slower.steps < on_gpu.steps

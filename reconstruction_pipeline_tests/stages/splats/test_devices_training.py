@@ -103,7 +103,7 @@ def test_memory_that_runs_out_makes_the_cap_smaller_and_is_recorded(train_on, ti
     settings = replace(SHORT, steps=30, max_splats=2000)
     device = SmallDevice(holds=1550)
     result = train_on(device, settings)
-    assert device.released == 1
+    assert device.released == 2  # when it ran out, and at the end
     assert result.metrics["cap"] == 1400 and result.metrics["cap_lowered_from"] == 2000
     assert result.metrics["steps"] == 30 and result.gaussians.count <= 1400
     assert result.metrics["psnr_holdout_db"] > result.metrics["psnr_initial_db"]

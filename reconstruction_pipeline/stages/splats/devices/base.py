@@ -128,6 +128,9 @@ class Device(Protocol):
     def scale_channels(self, image: Array, gain: npt.NDArray[np.float32]) -> Array:
         """image (H, W, 3) times gain (3,), a new array."""
 
+    def step_cost_ms(self, count: float, pixels: float) -> float:
+        """Modelled milliseconds of a step; only ratios matter (see `schedule.step_cost_ms`)."""
+
     def memory_estimate(self, cap: int, pixels: int, views: int, bytes_per_pixel: float = 3.0) -> int:
         """Bytes at the peak of a run with `cap` Gaussians on `views` pictures of `pixels`; a target's bytes a pixel."""
 

@@ -7,9 +7,9 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
-from reconstruction_pipeline.artifacts.errors import MissingRequirement
+from reconstruction_pipeline.artifacts.errors import MissingRequirement, UsageError
 from reconstruction_pipeline.stages.splats.devices.base import Device
 from reconstruction_pipeline.stages.splats.settings import DeviceName
 
@@ -61,6 +61,8 @@ def choose_device(device: DeviceName) -> Choice:
     "auto" takes CUDA where there is a GPU that gsplat can train on, and else the CPU: at level 1, with the reason,
     where a GPU is there but cannot be used. "cuda" raises MissingRequirement, with what is missing and what to do.
     """
+    if device not in get_args(DeviceName):
+        raise UsageError(f"There is no device '{device}'; choose auto, cpu or cuda.")
     if device == "cpu":
         return ON_CPU
     if not cuda_available():

@@ -14,7 +14,7 @@ from reconstruction_pipeline.kernels.colour import fitted_gain, scale_channels
 from reconstruction_pipeline.kernels.langevin import add_colour_gradient, add_noise, regularise
 from reconstruction_pipeline.kernels.loss import LossValue, l1_ssim
 from reconstruction_pipeline.kernels.rasterizer import Rasterizer
-from reconstruction_pipeline.stages.splats import mcmc
+from reconstruction_pipeline.stages.splats import mcmc, schedule
 from reconstruction_pipeline.stages.splats.devices import base, memory
 from reconstruction_pipeline.stages.splats.losses import depth_loss
 
@@ -90,6 +90,10 @@ class CpuDevice:
     def scale_channels(self, image: Array, gain: npt.NDArray[np.float32]) -> Array:
         """A new array."""
         return scale_channels(image, gain)
+
+    def step_cost_ms(self, count: float, pixels: float) -> float:
+        """See `schedule.step_cost_ms`."""
+        return schedule.step_cost_ms(count, pixels)
 
     def memory_estimate(self, cap: int, pixels: int, views: int, bytes_per_pixel: float = 3.0) -> int:
         """See `memory.cpu_bytes`."""

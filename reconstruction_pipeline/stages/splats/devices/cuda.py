@@ -12,6 +12,7 @@ from torch import Tensor
 
 from reconstruction_pipeline.kernels import layout
 from reconstruction_pipeline.kernels.loss import LossValue
+from reconstruction_pipeline.stages.splats import schedule
 from reconstruction_pipeline.stages.splats.devices import base, memory, torch_loss, torch_update
 from reconstruction_pipeline.stages.splats.devices.gsplat_rasterizer import GsplatRasterizer, Rasterization
 
@@ -88,6 +89,10 @@ class CudaDevice:
     def scale_channels(self, image: Tensor, gain: npt.NDArray[np.float32]) -> Tensor:
         """A new tensor."""
         return image * torch.tensor(gain, dtype=torch.float32, device=image.device)
+
+    def step_cost_ms(self, count: float, pixels: float) -> float:
+        """See `schedule.cuda_step_cost_ms`."""
+        return schedule.cuda_step_cost_ms(count, pixels)
 
     def memory_estimate(self, cap: int, pixels: int, views: int, bytes_per_pixel: float = 3.0) -> int:
         """See `memory.gpu_bytes`."""
