@@ -1,6 +1,7 @@
 """The stage on artifacts: a COLMAP folder (and depth maps) in, a measured scene with its files out."""
 
 import csv
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from reconstruction_pipeline.artifacts.progress import RecordingProgress
 from reconstruction_pipeline.artifacts.views import load_picture
 from reconstruction_pipeline.stages.splats import TrainSettings, gaussian_splats
 from reconstruction_pipeline.stages.splats.inputs import dense_points_of
+from reconstruction_pipeline_tests.stages.splats.lpips_weights import accept, write_weights
 
 SETTINGS = TrainSettings(steps=80, seconds=None, max_splats=3000, holdout=6, device="cpu", checkpoint_seconds=0.02)
 
@@ -76,8 +78,30 @@ def test_artifacts_in_artifact_out(poses, depth_maps, tmp_path):
     assert np.mean([float(row["psnr"]) for row in rows]) == pytest.approx(splats.metrics["psnr_holdout_db"])
     assert {"step", "seconds", "loss", "count", "level"} <= set(splats.training_curve().columns)
     assert len(list(splats.path("comparisons").glob("*.jpg"))) == 2 and splats.previews()
+    assert cv2.imread(str(splats.path("comparisons", "06.jpg"))).shape == (64, 3 * 80, 3)
+    assert splats.metrics["lpips_holdout"] is None and splats.evaluation()["lpips"].isna().all()
     assert {report[0] for report in progress.reports} >= {"loading images", "training"}
     assert not list((tmp_path / "saved").iterdir())
+
+
+def test_lpips_is_measured_where_its_weights_are(poses, tmp_path, monkeypatch):
+    write_weights(tmp_path / "weights")
+    few = replace(SETTINGS, steps=5)
+    with pytest.raises(InvalidArtifact, match="SHA-256"):  # before any training, which would be lost
+        gaussian_splats(poses, None, few, tmp_path / "none", NoTraining(), weights_folder=tmp_path / "weights")
+    accept(tmp_path / "weights", monkeypatch)
+    splats = gaussian_splats(
+        poses, None, few, tmp_path / "out", RecordingProgress(), weights_folder=tmp_path / "weights"
+    )
+    rows = splats.evaluation()
+    assert splats.metrics["lpips_holdout"] == pytest.approx(rows["lpips"].mean()) and rows["lpips"].min() > 0
+
+
+class NoTraining(RecordingProgress):
+    """Fails the test when anything is begun."""
+
+    def report(self, *what):
+        raise AssertionError(f"{what} was begun")
 
 
 def test_depth_of_held_out_views_is_not_used(poses, depth_maps, tiny_scene):

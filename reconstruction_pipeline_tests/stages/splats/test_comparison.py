@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from reconstruction_pipeline.stages.splats.comparison import comparison, error_map, worst_views, write_worst
 from reconstruction_pipeline.stages.splats.evaluate import ViewScore, mean_lpips, renderer, score
-from reconstruction_pipeline.stages.splats.outputs import write_evaluation
+from reconstruction_pipeline.stages.splats.outputs import write_comparisons, write_evaluation
+from reconstruction_pipeline.stages.splats.train import TrainingResult
 from reconstruction_pipeline.stages.splats.views import load_view
 
 
@@ -49,6 +51,20 @@ def test_the_worst_are_written_by_rank_and_older_ones_go(tiny_scene, tmp_path):
     assert [path.name for path in paths[:2]] == ["worst_1_19.00dB_11.jpg", "worst_2_20.00dB_10.jpg"]
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in paths} | {"mine.jpg"}
     assert cv2.imread(str(paths[0])).shape == (64, 240, 3)
+
+
+def test_the_pipeline_shows_the_scene_that_was_measured(tiny_scene, tmp_path):
+    held_out = tuple(load_view(view) for view in tiny_scene.views[::2])
+    rows = tuple(ViewScore(view.name, 20.0 + i, 0.9) for i, view in enumerate(held_out))
+    trained_on_all = replace(tiny_scene.truth, sh=-tiny_scene.truth.sh)
+    write_comparisons(tmp_path, TrainingResult(trained_on_all, (), rows, (), {}, held_out, tiny_scene.truth))
+    shown = cv2.imread(str(tmp_path / "comparisons" / "04.jpg")).astype(int)
+    assert shown.shape == (64, 240, 3) and np.abs(shown[:, :80] - shown[:, 80:160]).mean() < 5  # JPEG
+    assert len(list((tmp_path / "comparisons").iterdir())) == 6
+    assert sorted(path.name for path in (tmp_path / "previews").iterdir()) == [f"0{i}.jpg" for i in (0, 2, 4, 6, 8)]
+    write_comparisons(tmp_path, TrainingResult(trained_on_all, (), rows, (), {}, held_out))
+    shown = cv2.imread(str(tmp_path / "comparisons" / "04.jpg")).astype(int)
+    assert np.abs(shown[:, :80] - shown[:, 80:160]).mean() > 30
 
 
 def test_the_perceptual_distance_stands_in_every_row(tiny_scene, tmp_path):

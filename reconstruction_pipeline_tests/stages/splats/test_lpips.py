@@ -72,7 +72,7 @@ def test_bytes_and_floats_are_one_picture_and_floats_are_clamped(weights):
 def test_the_more_it_is_blurred_the_larger(weights):
     sharp, measured = picture(96, 96), find_lpips(weights[0])
     values = [measured(gaussian_filter(sharp, (sigma, sigma, 0)), sharp) for sigma in (0.3, 0.6, 1.2, 2.4)]
-    assert 0 < values[0] and np.all(np.diff(values) > 0)
+    assert values[0] > 0 and np.all(np.diff(values) > 0)
 
 
 def test_what_is_not_kept_does_not_count(weights):

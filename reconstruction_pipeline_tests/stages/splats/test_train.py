@@ -157,6 +157,7 @@ def test_a_segment_and_a_final_scene_are_trainings_of_their_own(tiny_scene, tmp_
     everything = train_splats(tiny_scene.views, tiny_scene.points, replace(SHORT, holdout=0), NullProgress())
     assert same(result.gaussians, everything.gaussians) and not same(result.gaussians, measured.gaussians)
     assert result.metrics["psnr_holdout_db"] == measured.metrics["psnr_holdout_db"]
+    assert same(result.measured, measured.gaussians) and measured.measured is None
     assert 10.0 < result.metrics["psnr_segment_db"] < 60.0
     assert {"training", "training (segment)", "training (final)"} <= {report[0] for report in progress.reports}
     # Every part left a checkpoint while it ran; what remains is that of the measured scene, for its owner to discard.
