@@ -115,6 +115,23 @@ def rotation_of(quaternion: tuple[float, float, float, float]) -> npt.NDArray[np
     )
 
 
+def quaternion_of(rotation: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """Unit wxyz quaternion of a (3, 3) rotation, w >= 0."""
+    # The eigenvector of Bar-Itzhack's symmetric matrix: exact and stable for every angle.
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rotation
+    k = np.array(
+        [
+            [xx - yy - zz, 0, 0, 0],
+            [yx + xy, yy - xx - zz, 0, 0],
+            [zx + xz, zy + yz, zz - xx - yy, 0],
+            [zy - yz, xz - zx, yx - xy, xx + yy + zz],
+        ]
+    )
+    _, vectors = np.linalg.eigh(k)
+    x, y, z, w = vectors[:, -1] * (np.sign(vectors[3, -1]) or 1.0)
+    return float(w), float(x), float(y), float(z)
+
+
 def read_model(folder: Path, need_points: bool = True) -> ColmapModel:
     """Read `cameras.bin`, `images.bin` and `points3D.bin`; raise `InvalidArtifact` when that is impossible.
 

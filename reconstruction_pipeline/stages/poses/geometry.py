@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from reconstruction_pipeline.artifacts.colmap import ColmapModel, PosedImage, rotation_of
+from reconstruction_pipeline.artifacts.colmap import ColmapModel, PosedImage, quaternion_of, rotation_of
 from reconstruction_pipeline.kernels.parallax import parallax_ratio, rotation_residuals
 
 # Image pairs that tell parallax: shared points, and median motion as a share of the diagonal.
@@ -48,23 +48,6 @@ def _moved(image: PosedImage, by: Similarity) -> PosedImage:
     translation = by.scale * image.translation - rotation @ by.translation
     quaternion = quaternion_of(rotation)
     return replace(image, quaternion=quaternion, rotation=rotation_of(quaternion), translation=translation)
-
-
-def quaternion_of(rotation: Array) -> tuple[float, float, float, float]:
-    """Unit wxyz quaternion of a (3, 3) rotation, w >= 0."""
-    # The eigenvector of Bar-Itzhack's symmetric matrix: exact and stable for every angle.
-    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rotation
-    k = np.array(
-        [
-            [xx - yy - zz, 0, 0, 0],
-            [yx + xy, yy - xx - zz, 0, 0],
-            [zx + xz, zy + yz, zz - xx - yy, 0],
-            [zy - yz, xz - zx, yx - xy, xx + yy + zz],
-        ]
-    )
-    _, vectors = np.linalg.eigh(k)
-    x, y, z, w = vectors[:, -1] * (np.sign(vectors[3, -1]) or 1.0)
-    return float(w), float(x), float(y), float(z)
 
 
 def upright(model: ColmapModel, up: Array) -> Similarity:

@@ -1,5 +1,5 @@
 """Poses from elsewhere: COLMAP projects and `transforms.json`, as undistorted PINHOLE models with pictures."""
 
-from reconstruction_pipeline.stages.poses.imports.project import Project, is_project, open_project
+from reconstruction_pipeline.stages.poses.imports.project import Project, open_project
 
-__all__ = ["Project", "is_project", "open_project"]
+__all__ = ["Project", "open_project"]

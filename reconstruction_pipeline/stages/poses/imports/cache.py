@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from reconstruction_pipeline.stages.poses.imports.source import Source
+from reconstruction_pipeline.artifacts.projects import Source
 
 # Raised when what is made of the same content changes.
 VERSION = "1"

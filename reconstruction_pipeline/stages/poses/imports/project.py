@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from reconstruction_pipeline.artifacts.colmap import ColmapModel, read_model, write_model
-from reconstruction_pipeline.artifacts.errors import InvalidArtifact, StageFailed, UsageError
+from reconstruction_pipeline.artifacts.errors import InvalidArtifact, StageFailed
 from reconstruction_pipeline.artifacts.progress import NullProgress, Progress
+from reconstruction_pipeline.artifacts.projects import Source, read_source
 from reconstruction_pipeline.stages.poses.child import ColmapChild
 from reconstruction_pipeline.stages.poses.imports.cache import cached, content_key
-from reconstruction_pipeline.stages.poses.imports.colmap_project import find_models, read_project
-from reconstruction_pipeline.stages.poses.imports.nerfstudio import find_transforms, read_transforms
-from reconstruction_pipeline.stages.poses.imports.source import Source, checked
 
 WORKER = "reconstruction_pipeline.stages.poses.imports.worker"
 STAGE = "project"
@@ -34,8 +32,6 @@ JPEG_QUALITY = 96
 FEATURES, FEATURE_IMAGE_SIZE, SMALL_IMAGE = 4096, 1600, 800
 # The share of the widest picture that is left without distortion; said below this.
 KEPT, WORTH_SAYING = "kept.json", 0.8
-# What other programs write when they are not asked for COLMAP's format.
-FOREIGN = {".rcproj", ".psx", ".psz", ".xml", ".out", ".nvm", ".p4d"}
 
 
 @dataclass(frozen=True)
@@ -59,11 +55,6 @@ class Project:
         return self.masks.get(name)
 
 
-def is_project(path: Path) -> bool:
-    """Whether `open_project` would find poses there."""
-    return find_transforms(path) is not None or (path.is_dir() and bool(find_models(path)))
-
-
 def open_project(
     path: Path, workspace: Path, progress: Progress | None = None, need_points: bool = True, need_tracks: bool = False
 ) -> Project:
@@ -77,7 +68,7 @@ def open_project(
     `StageFailed` when COLMAP's process fails or fewer than 1000 points come out.
     """
     path = path.absolute()
-    source = checked(_read(path), path)
+    source = read_source(path)
     work = _Work(workspace.absolute(), content_key(path, source), progress or NullProgress())
     if any(_distorted(source.model, number) for number in source.model.cameras):
         source = work.undistorted(source)
@@ -85,24 +76,6 @@ def open_project(
     if need_points and _lacks_points(source, need_tracks):
         source = work.triangulated(source, path)
     return Project(source.model, source.pictures, source.masks, source.notes)
-
-
-def _read(path: Path) -> Source:
-    if not path.exists():
-        raise UsageError(f"{path}: there is no such folder; check the path.")
-    models = find_models(path) if path.is_dir() else []
-    if models:
-        return read_project(path, models)
-    transforms = find_transforms(path)
-    if transforms is not None:
-        return read_transforms(transforms)
-    foreign = [p.name for p in sorted(path.iterdir()) if p.suffix.lower() in FOREIGN] if path.is_dir() else [path.name]
-    hint = (
-        f"'{foreign[0]}' is not read: export COLMAP's text format from the program that made it"
-        if foreign
-        else "give a COLMAP project (images/ and sparse/0/cameras.bin or .txt) or a folder with transforms.json"
-    )
-    raise UsageError(f"{path}: no camera poses found in it; {hint}.")
 
 
 def _distorted(model: ColmapModel, number: int) -> bool:

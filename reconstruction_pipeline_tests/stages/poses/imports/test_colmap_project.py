@@ -12,7 +12,8 @@ import pytest
 
 from reconstruction_pipeline.artifacts.colmap import Camera, ColmapModel, write_model
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact, UsageError
-from reconstruction_pipeline.stages.poses.imports import is_project, open_project
+from reconstruction_pipeline.artifacts.projects import is_project
+from reconstruction_pipeline.stages.poses.imports import open_project
 
 
 def project(folder: Path, posed: Path, model: str = "text", place: str = "sparse/0", pictures: str = "images") -> Path:

@@ -14,8 +14,9 @@ import pytest
 
 from reconstruction_pipeline.artifacts.colmap import Camera, ColmapModel
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact
-from reconstruction_pipeline.stages.poses.imports import is_project, open_project
-from reconstruction_pipeline.stages.poses.imports.nerfstudio import read_transforms
+from reconstruction_pipeline.artifacts.projects import is_project
+from reconstruction_pipeline.artifacts.projects.nerfstudio import read_transforms
+from reconstruction_pipeline.stages.poses.imports import open_project
 from reconstruction_pipeline.stages.poses.transforms import transforms_json
 
 # z-up, as nerfstudio's worlds are: x stays, our down (y) is -z, our forward (z) is y.

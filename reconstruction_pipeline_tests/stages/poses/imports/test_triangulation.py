@@ -9,10 +9,16 @@ import cv2
 import numpy as np
 import pytest
 
-from reconstruction_pipeline.artifacts.colmap import Camera, ColmapModel, PosedImage, rotation_of, write_model
+from reconstruction_pipeline.artifacts.colmap import (
+    Camera,
+    ColmapModel,
+    PosedImage,
+    quaternion_of,
+    rotation_of,
+    write_model,
+)
 from reconstruction_pipeline.artifacts.errors import StageFailed
 from reconstruction_pipeline.stages.poses.child import ColmapChild
-from reconstruction_pipeline.stages.poses.geometry import quaternion_of
 from reconstruction_pipeline.stages.poses.imports import open_project
 from reconstruction_pipeline.stages.poses.imports.triangulation import pairs_by_pose
 from reconstruction_pipeline_tests.stages.captures import RoomCorner

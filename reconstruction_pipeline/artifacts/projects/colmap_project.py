@@ -11,8 +11,8 @@ from pathlib import Path
 from reconstruction_pipeline.artifacts.colmap import ColmapModel, read_model
 from reconstruction_pipeline.artifacts.colmap_text import count_images, read_text_model
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact
-from reconstruction_pipeline.stages.poses.imports.pictures import find_pictures
-from reconstruction_pipeline.stages.poses.imports.source import Source, masks_beside, renamed
+from reconstruction_pipeline.artifacts.projects.pictures import find_pictures
+from reconstruction_pipeline.artifacts.projects.source import Source, masks_beside, renamed
 
 # Where models usually are; among models of equal size the first of these is taken.
 USUAL = ("sparse/0", "sparse", "0", ".", "colmap/sparse/0", "colmap", "distorted/sparse/0")

@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from reconstruction_pipeline.artifacts.colmap import Camera, ColmapModel, PosedImage, rotation_of
+from reconstruction_pipeline.artifacts.colmap import Camera, ColmapModel, PosedImage, quaternion_of, rotation_of
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact
-from reconstruction_pipeline.stages.poses.geometry import quaternion_of
-from reconstruction_pipeline.stages.poses.imports.source import Source, masks_beside, picture_size, plural
+from reconstruction_pipeline.artifacts.projects.source import Source, masks_beside, picture_size, plural
 
 FILES = ("transforms.json", "transforms_train.json")
 # The synthetic NeRF scenes leave the extension out.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reconstruction_pipeline.artifacts.colmap import ColmapModel
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact
-from reconstruction_pipeline.stages.poses.imports.source import picture_size
+from reconstruction_pipeline.artifacts.projects.source import picture_size
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 # Where COLMAP's users keep pictures; `input` is that of the original 3DGS code, `images_2` are smaller copies.
