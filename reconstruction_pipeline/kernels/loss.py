@@ -197,8 +197,8 @@ def l1_ssim(
     `image` (H, W, 3) float32 around 0..1, C-contiguous; `target` (H, W, 3), float32 or uint8 (taken
     as value / 255, so that targets can stay in eight bits). `weight` (H, W) float32 >= 0 makes both
     means weighted ones (a mask is a weight of zeros and ones; SSIM windows near its border still see
-    what is masked). `out` receives the gradient if given. Results do not depend on timing, only on
-    the number of threads (the order in which bands are summed).
+    what is masked). `out` receives the gradient if given. The gradient does not
+    depend on the number of threads; the last bits of the value do (the order in which bands are summed).
     Raises ValueError for shapes that do not match or a weight without mass.
     """
     height, width = image.shape[:2]

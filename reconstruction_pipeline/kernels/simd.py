@@ -150,20 +150,6 @@ def store(typingctx: Any, array: Any, index: Any, vector: Any) -> Any:
 
 
 @intrinsic
-def load_ints(typingctx: Any, array: Any, index: Any) -> Any:
-    """Sixteen consecutive 32-bit integers."""
-    if not _is_int_array(array):
-        return None
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        value = builder.load(element_pointer(context, builder, sig.args[0], args[0], args[1], INTS))
-        value.align = 4
-        return value
-
-    return i32x16(array, types.intp), codegen
-
-
-@intrinsic
 def store_ints(typingctx: Any, array: Any, index: Any, vector: Any) -> Any:
     """Sixteen consecutive 32-bit integers to `array[index:]`."""
     if not _is_int_array(array) or vector is not i32x16:
@@ -286,19 +272,6 @@ def or_where(typingctx: Any, mask: Any, words: Any, bit: Any) -> Any:
         return builder.select(args[0], builder.or_(args[1], splat(builder, args[2], sig.args[2], i32x16)), args[1])
 
     return i32x16(mask, words, types.int64), codegen
-
-
-@intrinsic
-def lanes_with_bit(typingctx: Any, words: Any, bit: Any) -> Any:
-    """Integer whose bit k tells whether lane k of the integer vector has bit number `bit`."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        one = builder.shl(ir.Constant(ir.IntType(64), 1), args[1])
-        common = builder.and_(args[0], splat(builder, one, types.int64, i32x16))
-        mask = builder.icmp_unsigned("!=", common, constant(0, I32))
-        return builder.zext(builder.bitcast(mask, ir.IntType(LANES)), ir.IntType(64))
-
-    return types.int64(words, types.int64), codegen
 
 
 @intrinsic

@@ -12,7 +12,7 @@ STEPS = ("forward", "backward", "loss", "optimiser", "noise", "colour")
 def compile_all(progress_callback: Callable[[float, str], None] | None = None) -> None:
     """Run every kernel of training and rendering once on tiny data, which fills numba's cache on disk.
 
-    Takes about 10 s of one core the first time and a second afterwards.  `progress_callback(fraction, what)` is
+    Takes about 25 s of one core the first time and a second afterwards.  `progress_callback(fraction, what)` is
     called before each part and at the end.
     """
     from reconstruction_pipeline.kernels.adam import adam_step
