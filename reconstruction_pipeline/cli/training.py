@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 
 import typer
 
-from reconstruction_pipeline.artifacts.errors import Cancelled, UsageError
+from reconstruction_pipeline.artifacts.errors import Cancelled, InvalidArtifact, UsageError
 from reconstruction_pipeline.cli.folders import require_file, require_writable
 from reconstruction_pipeline.cli.interrupts import cancel_on_interrupt
 from reconstruction_pipeline.cli.projects import PROJECT, load_project
@@ -132,6 +133,11 @@ def evaluate(
             progress.report("rendering", number, len(held_out))
     if not rows:
         raise UsageError(f"{colmap_dir}: the masks leave nothing to evaluate; check them, or choose another --holdout.")
+    if broken := [row.name for row in rows if not math.isfinite(row.psnr + row.ssim)]:
+        raise InvalidArtifact(
+            f"{scene}: view {broken[0]} renders to values that are no numbers; splats of the file hold infinities, "
+            "write it anew without them."
+        )
     worst = worst_views(rows)
     if out is not None:
         chosen = {row.name for row in worst}
