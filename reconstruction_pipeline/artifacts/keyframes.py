@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from reconstruction_pipeline.artifacts.base import Artifact
+from reconstruction_pipeline.artifacts.colmap import ColmapModel, read_model
 from reconstruction_pipeline.artifacts.gps import GpsFix, read_gps
 
 if TYPE_CHECKING:
@@ -22,8 +23,10 @@ class Keyframes(Artifact):
     `candidates.csv`: the same for every frame that was looked at, with `chosen` and `reason`.
     `camera.json`: `ordered` (true for video: neighbours in the table overlap), `width`, `height`,
     `focal_px` (a prior from EXIF, or null).
-    `masks/<name>.png` where the capture has masks: (height, width) of the image, 0 is to be ignored.
+    `masks/<name>.png` of every image where the capture has masks: (height, width), 255 counts, 0 is ignored.
     `gps.csv` where the capture has GPS: positions by `name` (`artifacts.gps`), of a video interpolated in time.
+    `given/` where the capture came with camera poses: a binary COLMAP model of the photos (column `photo` of the
+    table) at their own size, with lens distortion and without points.
     """
 
     KIND: ClassVar[str] = "keyframes"
@@ -48,6 +51,11 @@ class Keyframes(Artifact):
     def gps(self) -> list[GpsFix]:
         """Where images were taken; empty when that is not known of any."""
         return read_gps(self.path("gps.csv"))
+
+    def given_poses(self) -> ColmapModel | None:
+        """The poses that came with the capture, by photo; None where there were none."""
+        folder = self.path("given")
+        return read_model(folder) if folder.is_dir() else None
 
     def camera(self) -> dict[str, Any]:
         """What is known of the camera before structure from motion."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from reconstruction_pipeline.stages.keyframes.images import Rgb, gray_of, uprigh
 from reconstruction_pipeline.stages.keyframes.previews import contact_sheet
 from reconstruction_pipeline.stages.keyframes.settings import KeyframeSettings
 from reconstruction_pipeline.stages.keyframes.sharpness import blur_extent, sharpness
-from reconstruction_pipeline.stages.keyframes.side_data import write_mask, write_photo_gps
+from reconstruction_pipeline.stages.keyframes.side_data import complete_masks, write_mask, write_photo_gps
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 # Mean grey difference of 32 px thumbnails, in grey levels, below which two photos are the same picture.
@@ -71,6 +72,9 @@ def from_photos(
         name = source.probe()["name"]
         raise InputRejected(f"{name}: none of its {len(files)} photos can be decoded; copy them again.")
     _write(workspace, rows, chosen)
+    if (source.media / "sparse" / "0").is_dir():
+        shutil.copytree(source.media / "sparse" / "0", workspace / "given")
+    complete_masks(workspace, {r["name"]: (r["height"], r["width"]) for r in chosen})
     write_photo_gps(workspace, source.gps(), {r["photo"]: r["name"] for r in chosen})
     sizes = {(r["width"], r["height"]) for r in chosen}
     focals = [r["focal_px"] for r in chosen if r["focal_px"]]

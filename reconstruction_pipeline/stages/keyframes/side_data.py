@@ -70,3 +70,16 @@ def write_mask(path: Path, mask: Path, photo: Path, size: tuple[int, int]) -> No
     resized = np.asarray(flat.resize((width, height), Image.Resampling.NEAREST))
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.where(resized > 0, 255, 0).astype(np.uint8)).save(path)
+
+
+def complete_masks(workspace: Path, sizes: Mapping[str, tuple[int, int]]) -> None:
+    """Where some images have masks, an empty one (all 255) for each of the others, as COLMAP drops images without.
+
+    `sizes` are (height, width) by name.
+    """
+    if not (workspace / "masks").is_dir():
+        return
+    for name, (height, width) in sizes.items():
+        path = workspace / "masks" / f"{name}.png"
+        if not path.is_file():
+            Image.new("L", (width, height), 255).save(path)

@@ -172,8 +172,10 @@ def test_photos_bring_their_positions_and_masks(masked_photos: Path, tmp_path: P
     keyframes = select_keyframes(source, KeyframeSettings(), tmp_path / "keyframes")
     assert len(keyframes.table()) == 10
     assert [f.name for f in keyframes.gps()] == [f"p{i}.jpg" for i in range(10)]
-    masked = [name for name in keyframes.table()["name"] if keyframes.mask_path(name)]
-    assert masked == ["p0.jpg", "p1.jpg", "p2.jpg", "p3.jpg"]
+    names = keyframes.table()["name"]
+    masks = {name: np.asarray(Image.open(keyframes.mask_path(name))) for name in names}
+    assert [name for name in names if masks[name].min() == 0] == ["p0.jpg", "p1.jpg", "p2.jpg", "p3.jpg"]
+    assert len(masks) == 10, "COLMAP wants one for every image"
     mask = np.asarray(Image.open(keyframes.mask_path("p3.jpg")))
     assert mask.shape == (240, 320) and mask[:, :200].min() == 255 and mask[:, 200:].max() == 0
 
