@@ -203,3 +203,17 @@ def test_accepted_failed_gates_still_fail(tmp_path: Path) -> None:
     assert metrics["grade"] == "F" and metrics["failed"]["stage"] == "camera_poses"
     assert "Failed at camera poses" in page.text and "only because failed gates were accepted" in page.text
     assert "No scene was made" not in page.text
+
+
+def test_lpips_is_shown_where_it_was_measured(complete: tuple[dict, Page, Path], tmp_path: Path) -> None:
+    assert "LPIPS" not in complete[1].text
+    artifacts = scenes.line(tmp_path / "line")
+    splats = artifacts["gaussian_splats"]
+    table = splats.evaluation()  # type: ignore[attr-defined]
+    table.assign(lpips=np.nan).to_csv(splats.path("evaluation.csv"), index=False)
+    assert "LPIPS" not in report_of(scenes.inputs(artifacts), tmp_path / "without")[1].text
+    table.assign(lpips=[0.2111, 0.3222, 0.4333, np.nan]).to_csv(splats.path("evaluation.csv"), index=False)
+    measured = replace(splats, metrics={**splats.metrics, "lpips_holdout": 0.322})
+    page = report_of(scenes.inputs({**artifacts, "gaussian_splats": measured}), tmp_path / "with")[1]
+    for words in ("LPIPS (AlexNet)", "0.211", "0.433", "Held-out LPIPS (AlexNet)", "0.322"):
+        assert words in page.text, words

@@ -24,7 +24,7 @@ def worst_views(rows: Sequence[ViewScore]) -> list[ViewScore]:
 
 
 def error_map(captured: Image, rendered: Image, mask: Image | None = None) -> Image:
-    """(H, W, 3) RGB: the mean absolute difference of the channels, from black (none) over purple and orange to pale yellow.
+    """(H, W, 3) RGB: the mean absolute difference of the channels, from black (none) over purple to pale yellow.
 
     What `mask` ignores is black, as it does not count.
     """
