@@ -84,6 +84,8 @@ def train(
     shutil.rmtree(saved, ignore_errors=True)
     for gate in (g for g in result.gates if not g.passed):
         typer.echo(f"warning: {gate.message} {gate.advice}".rstrip(), err=True)
+    if reason := result.metrics.get("fallback_reason"):
+        typer.echo(f"warning: trained on the CPU: {reason}", err=True)
     line = {
         "psnr": result.metrics["psnr_holdout_db"],
         "ssim": result.metrics["ssim_holdout"],

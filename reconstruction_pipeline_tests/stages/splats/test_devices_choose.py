@@ -25,6 +25,7 @@ def gpu(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.version, "cuda", "12.4")
     monkeypatch.setattr(choose, "find_nvcc", lambda: nvcc)
     monkeypatch.setattr(choose, "find_ninja", lambda: Path("/usr/bin/ninja"))
+    monkeypatch.setattr(choose, "has_python_headers", lambda: True)
     monkeypatch.setattr(choose.shutil, "which", lambda name, path=None: f"/usr/bin/{name}")
     return monkeypatch
 
@@ -64,6 +65,7 @@ OBSTACLES = {
     "nvcc": (lambda patch: patch.setattr(choose, "find_nvcc", lambda: None), r"\(nvcc\) is missing"),
     "ninja": (lambda patch: patch.setattr(choose, "find_ninja", lambda: None), "ninja is missing"),
     "g++": (lambda patch: patch.setattr(choose.shutil, "which", lambda name, path=None: None), r"\(g\+\+\) is missing"),
+    "Python.h": (lambda patch: patch.setattr(choose, "has_python_headers", lambda: False), "python3-dev"),
     "version": (lambda patch: patch.setattr(torch.version, "cuda", "13.0"), "CUDA 12.8 while torch is of CUDA 13.0"),
     "gsplat": (lambda patch: patch.setattr(choose, "find_spec", lambda name: None), "gsplat is not installed"),
 }

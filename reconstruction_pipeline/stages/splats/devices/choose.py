@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -131,6 +132,8 @@ def _build_obstacle(torch_cuda: str | None) -> str | None:
         return f"gsplat's CUDA kernels are not built and ninja is missing: {advice}"
     if shutil.which("c++") is None and shutil.which("g++") is None:
         return f"gsplat's CUDA kernels are not built and a C++ compiler (g++) is missing: {advice}"
+    if not has_python_headers():
+        return f"gsplat's CUDA kernels are not built and Python's headers (python3-dev) are missing: {advice}"
     version = _nvcc_version(nvcc)
     if torch_cuda and version and version.split(".")[0] != torch_cuda.split(".")[0]:
         return (
@@ -155,6 +158,11 @@ def find_ninja() -> Path | None:
     """ninja on the search path, or beside this interpreter, where pip puts it (the environment need not be active)."""
     found = shutil.which("ninja") or shutil.which("ninja", path=str(Path(sys.executable).parent))
     return Path(found) if found else None
+
+
+def has_python_headers() -> bool:
+    """Whether C++ can be compiled against this Python."""
+    return Path(sysconfig.get_path("include"), "Python.h").is_file()
 
 
 def _nvcc_version(nvcc: Path) -> str:
