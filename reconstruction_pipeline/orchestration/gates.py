@@ -8,6 +8,7 @@ from __future__ import annotations
 
 SOURCE_VIDEO = (
     ("photos_readable", "warn"),
+    ("given_poses", "warn"),
     ("side_files", "warn"),
 )
 
@@ -34,6 +35,10 @@ CAMERA_POSES = (
     ("reprojection_error", "block"),
     ("triangulation_angle", "block"),
     ("focal_length", "warn"),
+    ("focal_sane", "block"),
+    ("fold", "block"),
+    ("stray_images", "warn"),
+    ("trajectory", "warn"),
     ("first_settings", "warn"),
     ("georeferenced", "warn"),
     ("known_length", "warn"),

@@ -14,20 +14,22 @@ import contextlib
 import json
 import os
 import resource
+import shutil
 import signal
 import sqlite3
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any, TextIO
 
-# Below this many features per image at full size, images are doubled before the search (first octave -1):
-# four times the work, and what saves weakly textured or small frames.
-ENOUGH_FEATURES = 1000
-PILOT_IMAGES = 4
+from reconstruction_pipeline.stages.poses.features import extract
+
 STRONG_PAIR = 100
 # COLMAP's two-view configurations PLANAR, PANORAMIC and PLANAR_OR_PANORAMIC.
 HOMOGRAPHY_CONFIGS = (4, 5, 6)
+# Pairs that were held out of the mapping and are compared afterwards.
+HELD_OUT = 24
 
 
 class Channel:
@@ -69,95 +71,72 @@ def _leave_with_parent() -> None:
 
 
 def map_images(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
-    """Features, matches and models of the images in `job["groups"]` (images that share one camera)."""
-    import pycolmap
+    """Features, matches and models of the images in `job["groups"]` (images that share one camera).
 
-    from reconstruction_pipeline.stages.poses.numbering import number_by_name
+    `job["reuse"]` may name the database of an earlier job on the same images, whose features and matches count.
+    """
+    import pycolmap
 
     pycolmap.set_random_seed(job["seed"])
     names = sorted(name for group in job["groups"] for name in group["names"])
     database = Path(job["work"]) / "database.db"
-    octave = job["rung"]["first_octave"]
-    if octave is None:
-        octave = _octave_for(job, names)
-    channel.send("phase", phase="features", total=len(names), octave=octave)
-    for group in job["groups"]:
-        _extract(job, group, database, octave)
-    number_by_name(database)
+    channel.send("phase", phase="features", total=len(names))
+    laps = [time.process_time()]
+    if job.get("reuse"):
+        shutil.copy(job["reuse"], database)
+    else:
+        extract(job, database)
     with pycolmap.Database.open(database) as opened:
         images = {image.name: image.image_id for image in opened.read_all_images()}
         if set(images) != set(names):
             missing = sorted(set(names) - set(images))
             raise RuntimeError(f"no features were stored for {len(missing)} images, such as {missing[:3]}")
         descriptors = [opened.read_descriptors(images[name]).data for name in names]
-    features = sum(len(d) for d in descriptors) / max(len(names), 1)
-    pairs = _choose_pairs(job, descriptors)
+    laps.append(time.process_time())
+    pairs = [(names[i], names[j]) for i, j in _choose_pairs(job, descriptors)]
     channel.send("phase", phase="matching", total=len(pairs))
-    _match(job, database, names, pairs)
+    _match(job, database, pairs)
     verified = _verified_pairs(database)
+    laps.append(time.process_time())
     channel.send("phase", phase="mapping", total=len(names))
-    models = _map(job, database, channel) if verified["verified_pairs"] else []
+    mapper = {"incremental": _map, "global": _map_globally}[job["rung"]["mapper"]]
+    models = mapper(job, database, channel) if verified["verified_pairs"] else []
+    laps.append(time.process_time())
+    held_out = _compare_held_out(job, database, models)
+    laps.append(time.process_time())
+    phases = ("features", "matching", "mapping", "checking")
     return {
         "models": models,
-        "first_octave": octave,
-        "features_per_image": features,
+        "database": str(database),
+        "cpu_s": {name: round(b - a, 2) for name, a, b in zip(phases, laps, laps[1:], strict=False)},
+        "features_per_image": sum(len(d) for d in descriptors) / max(len(names), 1),
         "pairs": len(pairs),
+        "held_out_pairs": held_out,
         **verified,
     }
 
 
-def _extraction_options(job: dict[str, Any], octave: int) -> Any:
-    import pycolmap
+def _compare_held_out(job: dict[str, Any], database: Path, models: list[dict[str, Any]]) -> int:
+    """Match pairs that the largest model says see the same, and that were never compared; how many."""
+    from reconstruction_pipeline.artifacts.colmap import read_model
+    from reconstruction_pipeline.stages.poses.matches import read_matches
+    from reconstruction_pipeline.stages.poses.overlap import held_out_pairs, predicted_overlaps
 
-    options = pycolmap.FeatureExtractionOptions()
-    options.use_gpu = False
-    options.num_threads = job["threads"]
-    options.sift.max_num_features = job["rung"]["features"]
-    options.sift.first_octave = octave
-    options.sift.peak_threshold = job["rung"]["peak_threshold"]
-    return options
-
-
-def _octave_for(job: dict[str, Any], names: list[str]) -> int:
-    """0 when a few of the images show enough features without being doubled, else -1."""
-    import numpy as np
-    import pycolmap
-
-    pilot = Path(job["work"]) / "pilot.db"
-    rows = np.unique(np.linspace(0, len(names) - 1, PILOT_IMAGES).round().astype(int))
-    pycolmap.extract_features(
-        pilot, job["images"], image_names=[names[i] for i in rows], extraction_options=_extraction_options(job, 0)
-    )
-    with pycolmap.Database.open(pilot) as opened:
-        counts = [opened.num_keypoints_for_image(image.image_id) for image in opened.read_all_images()]
-    pilot.unlink()
-    return 0 if counts and float(np.median(counts)) >= ENOUGH_FEATURES else -1
-
-
-def _extract(job: dict[str, Any], group: dict[str, Any], database: Path, octave: int) -> None:
-    import pycolmap
-
-    reader = pycolmap.ImageReaderOptions(camera_model=job["camera_model"])
-    if group["camera_params"]:
-        reader.camera_params = ",".join(repr(p) for p in group["camera_params"])
-    if job.get("masks"):
-        reader.mask_path = job["masks"]
-    pycolmap.extract_features(
-        database,
-        job["images"],
-        image_names=group["names"],
-        camera_mode=pycolmap.CameraMode.SINGLE,
-        reader_options=reader,
-        extraction_options=_extraction_options(job, octave),
-        device=pycolmap.Device.cpu,
-    )
+    if not models:
+        return 0
+    model = read_model(Path(max(models, key=lambda m: (m["registered"], m["points"]))["path"]))
+    tried = read_matches(database, [image.name for image in model.images]).tried
+    pairs = held_out_pairs(predicted_overlaps(model), tried, HELD_OUT)
+    if pairs:
+        _match(job, database, pairs)
+    return len(pairs)
 
 
 def _choose_pairs(job: dict[str, Any], descriptors: list[Any]) -> list[tuple[int, int]]:
     from reconstruction_pipeline.stages.poses import pairs
 
     rung, count = job["rung"], len(descriptors)
-    if not job["ordered"] and count <= rung["exhaustive_up_to"]:
+    if rung["exhaustive"] or (not job["ordered"] and count <= rung["exhaustive_up_to"]):
         return sorted(pairs.exhaustive_pairs(count))
     alike = pairs.signatures(descriptors, job["seed"])
     if job["ordered"]:
@@ -168,16 +147,17 @@ def _choose_pairs(job: dict[str, Any], descriptors: list[Any]) -> list[tuple[int
     return sorted(chosen)
 
 
-def _match(job: dict[str, Any], database: Path, names: list[str], pairs: list[tuple[int, int]]) -> None:
+def _match(job: dict[str, Any], database: Path, pairs: list[tuple[str, str]]) -> None:
     import pycolmap
 
     listing = Path(job["work"]) / "pairs.txt"
-    listing.write_text("".join(f"{names[i]} {names[j]}\n" for i, j in pairs))
+    listing.write_text("".join(f"{first} {second}\n" for first, second in pairs))
     matching = pycolmap.FeatureMatchingOptions()
     matching.use_gpu = False
     matching.num_threads = job["threads"]
     verification = pycolmap.TwoViewGeometryOptions()
     verification.ransac.random_seed = job["seed"]
+    verification.detect_watermark = False
     pairing = pycolmap.ImportedPairingOptions()
     pairing.match_list_path = str(listing)
     pycolmap.match_image_pairs(
@@ -235,6 +215,24 @@ def _map(job: dict[str, Any], database: Path, channel: Channel) -> list[dict[str
     found = pycolmap.incremental_mapping(
         database, job["images"], output, options=options, initial_image_pair_callback=start, next_image_callback=advance
     )
+    return _kept(found, output)
+
+
+def _map_globally(job: dict[str, Any], database: Path, channel: Channel) -> list[dict[str, Any]]:
+    """All images at once from averaged rotations: Pan et al., "Global structure-from-motion revisited", ECCV 2024."""
+    import pycolmap
+
+    options = pycolmap.GlobalPipelineOptions()
+    options.num_threads = options.mapper.num_threads = 1
+    options.random_seed = options.mapper.random_seed = job["seed"]
+    output = Path(job["work"]) / "models"
+    output.mkdir(exist_ok=True)
+    if not any(group["camera_params"] for group in job["groups"]):
+        pycolmap.calibrate_view_graph(database)
+    return _kept(pycolmap.global_mapping(database, job["images"], output, options=options), output)
+
+
+def _kept(found: dict[int, Any], output: Path) -> list[dict[str, Any]]:
     models = []
     for index, model in found.items():
         folder = output / f"kept-{index}"

@@ -13,8 +13,6 @@ from reconstruction_pipeline.artifacts.verdict import Gate
 from reconstruction_pipeline.stages.poses.geometry import largest_ray_angles, turning_residual
 
 MOVE = "Move, do not only turn: walk around the subject with 60 % overlap between views."
-# Over the longest side: from ultra-wide to short tele.
-FOCAL_RANGE = (0.4, 3.0)
 # Of the image motion, what a turning camera leaves; real captures keep five times as much.
 MIN_PARALLAX = 0.02
 MORE_VIEWS = "Film slower and in good light, with more texture in view, so that neighbouring frames match."
@@ -42,9 +40,14 @@ def measure(model: ColmapModel, images: int, focal_px: float) -> dict[str, Any]:
 
 
 def pose_gates(
-    metrics: dict[str, Any], focal_ratio: float, unregistered: Sequence[str], weak: Sequence[str], level: int, rung: str
+    metrics: dict[str, Any],
+    unregistered: Sequence[str],
+    weak: Sequence[str],
+    level: int,
+    rung: str,
+    doubts: Sequence[Gate] = (),
 ) -> list[Gate]:
-    """The verdict. `focal_ratio` is focal length over longest side; names are those of keyframes."""
+    """The verdict; names are those of keyframes, `doubts` the gates of `doubts.py`."""
     ratio, registered, images = metrics["registered_ratio"], metrics["registered"], metrics["images"]
     share = f"{registered} of {images} images were placed ({100 * ratio:.0f} %)"
     gates = [
@@ -79,23 +82,17 @@ def pose_gates(
         _reprojection(metrics["mean_reprojection_error_px"]),
         _triangulation(metrics["median_triangulation_angle_deg"], metrics["parallax"]),
         Gate(
-            "focal_length",
-            FOCAL_RANGE[0] <= focal_ratio <= FOCAL_RANGE[1],
-            "warn",
-            f"The focal length is {focal_ratio:.2f} times the longest side.",
-            focal_ratio,
-            FOCAL_RANGE[0],
-            "" if FOCAL_RANGE[0] <= focal_ratio <= FOCAL_RANGE[1] else "Film with one lens and no zoom.",
-        ),
-        Gate(
             "first_settings",
             level == 0,
             "warn",
-            "The first settings sufficed." if level == 0 else f"Poses needed a second try: {rung}.",
+            "The first settings sufficed."
+            if level == 0
+            else f"The first settings did not suffice; poses come from: {rung}.",
             level,
             0,
             "" if level == 0 else MORE_VIEWS,
         ),
+        *doubts,
     ]
     return _advised_once(gates)
 

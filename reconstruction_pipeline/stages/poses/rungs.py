@@ -1,59 +1,93 @@
-"""The ladder of attempts: what COLMAP is asked to do on each, and why a further one is taken."""
+"""The ladder: which options to try, in which order."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconstruction_pipeline.stages.poses.settings import PoseSettings
+
+# Photo sets larger than this are never matched exhaustively.
+EXHAUSTIVE_LIMIT = 200
 
 
 @dataclass(frozen=True)
 class Rung:
     """Options of one attempt; plain values, sent to the worker as JSON.
 
-    first_octave: -1 doubles the image before looking for features, None lets the texture of the images decide.
+    extractor: "fast" (OpenCV's SIFT, by contrast) or "thorough" (COLMAP's).
+    peak_threshold: of the difference of Gaussians, for images of 0 to 1.
+    affine: elliptical regions and descriptors pooled over scales (for views far apart).
+    overlap, similar, exhaustive_up_to: as in `PoseSettings`; `exhaustive` compares all pairs whatever their number.
+    mapper: "incremental" or "global".
     init_*: what the first pair of the incremental mapper must offer.
+    same_features: take over the features and matches of the rung before.
     """
 
     name: str
     features: int
-    first_octave: int | None
+    extractor: str
     peak_threshold: float
     overlap: int
     similar: int
     exhaustive_up_to: int
-    init_min_tri_angle: float
-    init_min_inliers: int
-    abs_pose_min_inliers: int
+    exhaustive: bool = False
+    affine: bool = False
+    mapper: str = "incremental"
+    init_min_tri_angle: float = 12.0
+    init_min_inliers: int = 100
+    abs_pose_min_inliers: int = 30
+    same_features: bool = False
 
 
 def ladder(settings: PoseSettings) -> tuple[Rung, ...]:
-    """The rungs in order. The second is for weak texture and little overlap: more of everything, relaxed start.
+    """The rungs in order: each adds to what the one before looked at, or looks at it in another way.
 
     No guided matching: on a CPU it took over a second a pair at 4500 features.
     """
-    first = Rung(
+    quick = Rung(
         name="quick",
         features=settings.features,
-        first_octave=None,
+        extractor="fast",
         peak_threshold=0.0067,
         overlap=settings.overlap,
         similar=settings.similar,
         exhaustive_up_to=settings.exhaustive_up_to,
-        init_min_tri_angle=12.0,
-        init_min_inliers=100,
-        abs_pose_min_inliers=30,
     )
-    thorough = Rung(
-        name="more features, more pairs, relaxed start",
-        features=max(4096, settings.features),
-        first_octave=-1,
+    more = replace(
+        quick,
+        name="more features and pairs",
+        features=max(8192, settings.features),
+        extractor="thorough",
         peak_threshold=0.004,
+        affine=True,
         overlap=2 * settings.overlap,
         similar=2 * settings.similar,
-        exhaustive_up_to=settings.exhaustive_up_to,
-        init_min_tri_angle=4.0,
-        init_min_inliers=50,
-        abs_pose_min_inliers=20,
     )
-    return first, thorough
+    every = replace(more, name="every pair", exhaustive=True, same_features=True)
+    whole = replace(every, name="global mapper", mapper="global")
+    relaxed = replace(
+        every, name="relaxed first pair", init_min_tri_angle=4.0, init_min_inliers=50, abs_pose_min_inliers=15
+    )
+    return quick, more, every, whole, relaxed
+
+
+def can_help(rung: Rung, images: int, last: dict[str, int]) -> bool:
+    """Whether a rung differs from the last attempt in anything that matters to it.
+
+    `last`: the worker's result: pairs looked at, pairs that matched.
+    """
+    everything = images * (images - 1) // 2
+    if rung.name == "every pair":
+        return last["pairs"] < everything and images <= EXHAUSTIVE_LIMIT
+    if rung.same_features:
+        return last["verified_pairs"] >= 2
+    return True
+
+
+def why_next(last: dict[str, int], registered: int, images: int, folded: bool) -> str:
+    """Why the attempt `last` was not enough, in a few words for the record."""
+    if folded:
+        return "matches contradict the poses"
+    if not registered:
+        return f"no model ({last['verified_pairs']} of {last['pairs']} pairs matched)"
+    return f"{registered} of {images} images registered"

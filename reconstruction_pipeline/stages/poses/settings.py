@@ -9,6 +9,7 @@ from dataclasses import dataclass
 class PoseSettings:
     """camera_model: COLMAP's name; one camera is shared by all images of a size and focal length.
 
+    feature_type: "SIFT"; learned features need a COLMAP built with ONNX.
     features: most SIFT features per image on the first try.
     overlap: in a video, how many following frames each frame is matched with.
     exhaustive_up_to: photo sets up to this size match every pair, larger ones the most similar pairs.
@@ -17,7 +18,7 @@ class PoseSettings:
     max_size: longest side of the undistorted images, pixels; they are never enlarged.
     jpeg_quality: of the undistorted images.
     min_observations: images that see fewer points are dropped by name.
-    retry_below: registered share below which the second, slower rung is tried.
+    retry_below: registered share below which the next rung of the ladder is tried.
     camera_height_m: how high the camera was held over the ground or table it saw, metres (its median).
     known_distance: (keyframe, keyframe, metres between the places they were taken from).
     path_length_m: length of the way from the first keyframe to the last, metres; videos only.
@@ -27,6 +28,7 @@ class PoseSettings:
     """
 
     camera_model: str = "SIMPLE_RADIAL"
+    feature_type: str = "SIFT"
     features: int = 2500
     overlap: int = 8
     exhaustive_up_to: int = 60

@@ -25,8 +25,9 @@ from reconstruction_pipeline.artifacts.verdict import Verdict
 from reconstruction_pipeline.stages.ingest import ingest
 from reconstruction_pipeline.stages.keyframes import KeyframeSettings, select_keyframes
 from reconstruction_pipeline.stages.poses import PoseSettings, estimate_poses
-from reconstruction_pipeline.stages.poses import stage as poses_stage
+from reconstruction_pipeline.stages.poses import cameras
 from reconstruction_pipeline.stages.poses.child import PACKAGE_ROOT, ColmapChild
+from reconstruction_pipeline.stages.poses.climb import only_turned
 from reconstruction_pipeline.stages.poses.gates import pose_gates
 from reconstruction_pipeline_tests.stages.captures import RoomCorner, real_capture, texture
 
@@ -218,28 +219,32 @@ def test_pictures_that_share_nothing_say_what_to_film(tmp_path: Path) -> None:
 def test_photos_of_two_lenses_get_two_cameras(tmp_path: Path) -> None:
     images = [np.zeros((60, 80, 3), np.uint8)] * 3 + [np.zeros((80, 60, 3), np.uint8)]
     keyframes = write_keyframes(tmp_path, images, ordered=False, focal=70.0)
-    groups = poses_stage.camera_groups(keyframes, PoseSettings())
+    groups = cameras.camera_groups(keyframes, PoseSettings())
     assert [len(g["names"]) for g in groups] == [1, 3]
     assert groups[1]["camera_params"] == [70.0, 40.0, 30.0, 0.0]
     unknown = write_keyframes(tmp_path / "unknown", images[:3])
-    (only,) = poses_stage.camera_groups(unknown, PoseSettings())
+    (only,) = cameras.camera_groups(unknown, PoseSettings())
     assert only["camera_params"] == []
-    assert poses_stage.focal_range(groups) == pytest.approx((0.6 * 70 / 80, 1.6 * 70 / 80))
-    assert poses_stage.focal_range([*groups, only]) == (0.4, 3.0)
+    assert cameras.focal_range(groups) == pytest.approx((0.6 * 70 / 80, 1.6 * 70 / 80))
+    assert cameras.focal_range([*groups, only]) == (0.4, 3.0)
 
 
 def test_plentiful_matches_without_parallax_end_the_ladder() -> None:
     turned = {"strong_pairs": 90, "pairs": 100, "homography_pairs": 90}
-    assert poses_stage.only_turned(turned)
-    assert not poses_stage.only_turned({**turned, "homography_pairs": 40})
-    assert not poses_stage.only_turned({**turned, "strong_pairs": 20, "homography_pairs": 20})
+    assert only_turned(turned)
+    assert not only_turned({**turned, "homography_pairs": 40})
+    assert not only_turned({**turned, "strong_pairs": 20, "homography_pairs": 20})
 
 
 @pytest.mark.slow
 def test_a_second_try_is_recorded(room_keyframes: Keyframes, tmp_path: Path) -> None:
     never_satisfied = replace(SETTINGS, features=60, min_observations=5, retry_below=1.1)
     result = estimate_poses(room_keyframes, never_satisfied, tmp_path)
-    assert result.metrics["fallback_level"] == 1
+    assert result.metrics["fallback_level"] >= 1
+    tried = result.metrics["rungs"]
+    assert [t["name"] for t in tried][:2] == ["quick", "more features and pairs"]
+    assert "images registered" in tried[1]["why"] or "pairs matched" in tried[1]["why"]
+    assert result.metrics["rung"] in {t["name"] for t in tried}
     assert "first_settings" in {g.name for g in result.verdict.warnings}
     assert result.metrics["registered"] == 10
 
@@ -267,7 +272,7 @@ def failing_metrics() -> dict[str, object]:
 
 
 def test_each_failing_gate_speaks_and_advice_is_given_once() -> None:
-    gates = pose_gates(failing_metrics(), 0.2, ["a.jpg"], ["b.jpg"], 1, "more features")
+    gates = pose_gates(failing_metrics(), ["a.jpg"], ["b.jpg"], 1, "more features")
     assert all(not gate.passed for gate in gates)
     verdict = Verdict.of(gates)
     assert {g.name for g in verdict.blocking} == {
@@ -279,8 +284,8 @@ def test_each_failing_gate_speaks_and_advice_is_given_once() -> None:
         "triangulation_angle",
     }
     angle = {**failing_metrics(), "median_triangulation_angle_deg": 12.0}
-    assert pose_gates({**angle, "parallax": 0.1}, 1.0, [], [], 0, "")[7].passed
-    assert not pose_gates({**angle, "parallax": 0.007}, 1.0, [], [], 0, "")[7].passed
+    assert pose_gates({**angle, "parallax": 0.1}, [], [], 0, "")[7].passed
+    assert not pose_gates({**angle, "parallax": 0.007}, [], [], 0, "")[7].passed
     advice = [gate.advice for gate in gates if gate.advice]
     assert len(advice) == len(set(advice))
     assert "a.jpg" in gates[1].message and "b.jpg" in gates[2].message
