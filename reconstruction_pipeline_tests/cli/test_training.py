@@ -146,3 +146,41 @@ def test_cuda_without_its_parts_is_said_at_once(cli: Cli, project: Path, tmp_pat
     done = cli("train", project, "--out", tmp_path / "scene.ply", "--device", "cuda")
     assert done.code == 4
     assert "CUDA" in done.error
+
+
+def test_a_gpu_that_was_not_used_is_said(
+    cli: Cli, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reconstruction_pipeline.stages.splats.devices import choose
+
+    monkeypatch.setattr(choose, "cuda_available", lambda: True)
+    monkeypatch.setattr(choose, "cuda_obstacle", lambda: "Some GPU is too old: use a newer one")
+    done = cli("train", project, "--out", tmp_path / "scene.ply", "--steps", 3, "--max-splats", 1000)
+    assert done.code == 0 and json.loads(done.out.splitlines()[-1])["device"] == "cpu"
+    assert "warning: trained on the CPU: Some GPU is too old: use a newer one." in done.err
+    refused = cli("train", project, "--out", tmp_path / "scene.ply", "--device", "cuda")
+    assert refused.code == 4 and "or use --device cpu" in refused.err
+
+
+def test_without_a_budget_training_is_a_minute_or_thirty_thousand_steps_on_cuda(
+    cli: Cli, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reconstruction_pipeline.artifacts.errors import StageFailed
+    from reconstruction_pipeline.stages.splats import scene as scenes
+    from reconstruction_pipeline.stages.splats.recipes import cuda_cap, resolved
+
+    asked = []
+
+    def remember(views, points, settings, *rest):  # type: ignore[no-untyped-def]
+        asked.append([resolved(settings, device) for device in ("cpu", "cuda")])
+        raise StageFailed("enough seen.")
+
+    monkeypatch.setattr(scenes, "train_scene", remember)
+    for options in ((), ("--steps", 7_000), ("--seconds", 20, "--max-splats", 5_000)):
+        assert cli("train", project, "--out", tmp_path / "scene.ply", *options).code == 3
+    budgets = [[(row.steps, row.seconds, row.max_splats) for row in pair] for pair in asked]
+    assert budgets == [
+        [(None, 60.0, None), (30_000, None, 1_000_000)],
+        [(7_000, None, None), (7_000, None, cuda_cap(7_000))],
+        [(None, 20.0, 5_000), (None, 20.0, 5_000)],
+    ]
