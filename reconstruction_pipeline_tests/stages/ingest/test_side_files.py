@@ -173,10 +173,10 @@ def test_photos_bring_their_positions_and_masks(masked_photos: Path, tmp_path: P
     assert len(keyframes.table()) == 10
     assert [f.name for f in keyframes.gps()] == [f"p{i}.jpg" for i in range(10)]
     names = keyframes.table()["name"]
-    masks = {name: np.asarray(Image.open(keyframes.mask_path(name))) for name in names}
+    masks = {name: np.asarray(Image.open(keyframes.path("masks", f"{name}.png"))) for name in names}
     assert [name for name in names if masks[name].min() == 0] == ["p0.jpg", "p1.jpg", "p2.jpg", "p3.jpg"]
     assert len(masks) == 10, "COLMAP wants one for every image"
-    mask = np.asarray(Image.open(keyframes.mask_path("p3.jpg")))
+    mask = np.asarray(Image.open(keyframes.path("masks", "p3.jpg.png")))
     assert mask.shape == (240, 320) and mask[:, :200].min() == 255 and mask[:, 200:].max() == 0
 
 

@@ -60,7 +60,7 @@ def filmed(
     east, down, north = (metres.points(model.centers) + noise_m * rng.normal(size=(len(model.images), 3))).T
     at = LUND.geodetic(np.column_stack([east, north, -down]))
     names = [image.name for image in model.images]
-    return [GpsFix(*place, accuracy_m=said, name=name) for name, place in zip(names, at.tolist(), strict=True)]
+    return [GpsFix(lat, lon, up, said, name) for name, (lat, lon, up) in zip(names, at.tolist(), strict=True)]
 
 
 def heading(degrees: float) -> np.ndarray:

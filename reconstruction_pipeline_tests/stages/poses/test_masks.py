@@ -58,7 +58,8 @@ def test_nothing_is_seen_behind_a_mask_and_gps_gives_metres(tmp_path: Path) -> N
     frame = LocalFrame(-33.0, 151.0, 12.0)
     x, down, north = np.array([room.camera(a)[1] for a in ANGLES]).T
     at = frame.geodetic(np.column_stack([x, north, -down])).tolist()
-    write_gps(keyframes.path("gps.csv"), [GpsFix(*p, accuracy_m=0.02, name=f"{i:05d}.jpg") for i, p in enumerate(at)])
+    fixes = [GpsFix(lat, lon, height, 0.02, f"{i:05d}.jpg") for i, (lat, lon, height) in enumerate(at)]
+    write_gps(keyframes.path("gps.csv"), fixes)
     poses = estimate_poses(keyframes, PoseSettings(threads=2, features=1200), tmp_path / "poses")
     model = poses.model()
     assert len(model.images) == len(ANGLES)
