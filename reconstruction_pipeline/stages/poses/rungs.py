@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from reconstruction_pipeline.stages.poses.settings import PoseSettings
 
@@ -71,11 +72,14 @@ def ladder(settings: PoseSettings) -> tuple[Rung, ...]:
     return quick, more, every, whole, relaxed
 
 
-def can_help(rung: Rung, images: int, last: dict[str, int]) -> bool:
+def can_help(rung: Rung, images: int, last: dict[str, Any]) -> bool:
     """Whether a rung differs from the last attempt in anything that matters to it.
 
-    `last`: the worker's result: pairs looked at, pairs that matched.
+    `last`: the worker's result: pairs looked at, pairs that matched, and whether matches contradicted the poses.
+    Against those only another way of putting the same pairs together helps.
     """
+    if last.get("folded"):
+        return rung.mapper == "global"
     everything = images * (images - 1) // 2
     if rung.name == "every pair":
         return last["pairs"] < everything and images <= EXHAUSTIVE_LIMIT
@@ -84,7 +88,7 @@ def can_help(rung: Rung, images: int, last: dict[str, int]) -> bool:
     return True
 
 
-def why_next(last: dict[str, int], registered: int, images: int, folded: bool) -> str:
+def why_next(last: dict[str, Any], registered: int, images: int, folded: bool) -> str:
     """Why the attempt `last` was not enough, in a few words for the record."""
     if folded:
         return "matches contradict the poses"
