@@ -7,9 +7,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from reconstruction_pipeline.artifacts.camera_poses import CameraPoses
 from reconstruction_pipeline.artifacts.colmap import read_model
@@ -131,7 +131,7 @@ model.write_binary(folder / "sparse")
 def test_pycolmaps_synthetic_dataset(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", SYNTHESIZE, str(tmp_path)], check=True, capture_output=True, timeout=300)
     drawn = read_model(tmp_path / "sparse")
-    pictures = [cv2.imread(str(tmp_path / "images" / image.name))[..., ::-1] for image in drawn.images]
+    pictures = [np.asarray(Image.open(tmp_path / "images" / image.name).convert("RGB")) for image in drawn.images]
     keyframes = write_keyframes(tmp_path / "keyframes", pictures, ordered=False)
     poses = estimate_poses(keyframes, PoseSettings(threads=2), tmp_path / "poses")
     truth = {f"{i:05d}.jpg": (image.rotation, image.center) for i, image in enumerate(drawn.images)}
