@@ -21,7 +21,8 @@ class SourceVideo(Artifact):
     `probe.json`: `kind` ("video" | "photos"), `sha256` of the content, `name` of the original,
     and for videos `codec`, `width`, `height` (upright), `rotation_deg`, `duration_s`, `frames`, `rate_hz`.
     Beside a video `source/` may hold its GPS log, among photos a folder `masks` (`<photo>.png`, black is ignored) and
-    `gps.csv`. `gps.csv` at the top is what is known of positions from any of these (`artifacts.gps`).
+    `gps.csv`, and `sparse/0` (a binary COLMAP model without points) where they came with poses.
+    `gps.csv` at the top is what is known of positions from any of these (`artifacts.gps`).
     """
 
     KIND: ClassVar[str] = "source_video"

@@ -60,7 +60,7 @@ def checked(source: Source, project: Path) -> Source:
             )
         size = picture_size(source.pictures / image.name)
         number = numbers.setdefault((image.camera_id, *size), len(numbers) + 1)
-        cameras[number] = _resized(camera, *size, project, image.name)
+        cameras[number] = resized(camera, *size, project, image.name)
         factors = np.array(size) / (camera.width, camera.height)
         images.append(replace(image, camera_id=number, xy=image.xy * factors))
     return replace(source, model=replace(source.model, cameras=cameras, images=tuple(images)))
@@ -77,7 +77,8 @@ def picture_size(path: Path) -> tuple[int, int]:
         raise InvalidArtifact(f"{path}: the picture cannot be read ({error}); replace it.") from error
 
 
-def _resized(camera: Camera, width: int, height: int, project: Path, name: str) -> Camera:
+def resized(camera: Camera, width: int, height: int, project: Path | str, name: str) -> Camera:
+    """The camera of a picture of this size; `InvalidArtifact` where the picture has another shape."""
     if (width, height) == (camera.width, camera.height):
         return camera
     sx, sy = width / camera.width, height / camera.height
@@ -87,9 +88,9 @@ def _resized(camera: Camera, width: int, height: int, project: Path, name: str) 
             "use the pictures the poses were made from."
         )
     focals = 1 if camera.model.startswith("SIMPLE_") or camera.model in ("RADIAL", "RADIAL_FISHEYE") else 2
+    scales = [sx] if focals == 1 else [sx, sy]
     params = list(camera.params)
-    params[0], params[focals - 1] = params[0] * sx, params[focals - 1] * (sy if focals == 2 else 1.0)
-    params[focals], params[focals + 1] = params[focals] * sx, params[focals + 1] * sy
+    params[: focals + 2] = [value * by for value, by in zip(params[: focals + 2], [*scales, sx, sy], strict=True)]
     return Camera(camera.model, width, height, tuple(params))
 
 

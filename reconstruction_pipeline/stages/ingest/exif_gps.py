@@ -14,7 +14,7 @@ from reconstruction_pipeline.artifacts.gps import GpsFix
 def exif_fix(path: Path, name: str) -> GpsFix | None:
     """Where the photo was taken, or None when it does not say or says nonsense."""
     try:
-        with Image.open(path, formats=("JPEG", "MPO", "PNG")) as image:
+        with Image.open(path, formats=("JPEG", "PNG")) as image:
             gps: dict[int, Any] = image.getexif().get_ifd(ExifTags.IFD.GPSInfo)
         tag = ExifTags.GPS
         latitude = _degrees(gps[tag.GPSLatitude], gps.get(tag.GPSLatitudeRef, "N"), "S")

@@ -36,12 +36,13 @@ def ingest(
     source = workspace / "source"
     source.mkdir(parents=True, exist_ok=True)
     gates: list[Gate] = []
+    given: list[Gate] = []
     try:
         if found.kind == "video":
             digest, size = _copy_video(path, source, progress)
             digest = video_sha256(digest, gps_log_of(path))
         else:
-            digest, size, gates = _copy_photos(path, found, source, limits, progress)
+            digest, size, gates, given = _copy_photos(path, found, source, limits, progress)
         gates += gps_of(found, path, workspace)
     except OSError as error:
         raise InputRejected(f"{path.name}: copying stopped ({error.strerror or error}); check the disk.") from error
@@ -49,7 +50,7 @@ def ingest(
     (workspace / "probe.json").write_text(json.dumps(document, indent=1) + "\n")
     metrics = {key: value for key, value in document.items() if key not in ("name", "unusable")}
     return SourceVideo(
-        workspace, {**metrics, "backend": "pyav", "fallback_level": 0}, Verdict.of(_gates(found) + gates[:1])
+        workspace, {**metrics, "backend": "pyav", "fallback_level": 0}, Verdict.of(_gates(found) + given + gates[:1])
     )
 
 
@@ -93,8 +94,9 @@ def _copy_video(path: Path, folder: Path, progress: Progress) -> tuple[str, int]
 
 def _copy_photos(
     path: Path, found: Probe, folder: Path, limits: IngestLimits, progress: Progress
-) -> tuple[str, int, list[Gate]]:
+) -> tuple[str, int, list[Gate], list[Gate]]:
     from reconstruction_pipeline.stages.ingest.photos import PhotoSet
+    from reconstruction_pipeline.stages.ingest.posed import poses_gate
 
     pairs, total = [], 0
     with PhotoSet(path, limits) as photos:
@@ -113,4 +115,5 @@ def _copy_photos(
             pairs.append((photo.name, digest))
             total += size
             progress.report("ingest", number, len(usable), photo.name)
-    return photo_set_sha256(pairs), total, masks_gate(strays)
+    given = [poses_gate(photos.posed)] if photos.posed else []
+    return photo_set_sha256(pairs), total, masks_gate(strays), given

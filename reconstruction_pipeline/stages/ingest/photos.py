@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import stat
 import zipfile
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from PIL import Image
 
 from reconstruction_pipeline.artifacts.errors import InputRejected
 from reconstruction_pipeline.stages.ingest.limits import IngestLimits
+from reconstruction_pipeline.stages.ingest.posed import MODEL, posed_photos
 from reconstruction_pipeline.stages.ingest.probe import Probe
 from reconstruction_pipeline.stages.ingest.side_files import MASKS, is_mask, match_masks
 
@@ -31,12 +33,13 @@ class Photo:
 
 
 class PhotoSet:
-    """Uniform reading of a folder or a zip; use as a context manager."""
+    """Uniform reading of a folder, a zip or a posed project; use as a context manager."""
 
     def __init__(self, path: Path, limits: IngestLimits) -> None:
         self.path = path
         try:
-            self._zip = None if path.is_dir() else zipfile.ZipFile(path)
+            self.posed = posed_photos(path)
+            self._zip = None if self.posed or path.is_dir() else zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError) as error:
             raise InputRejected(f"{path.name}: the zip file is damaged ({error}); make it again.") from error
         listed = self._list_zip() if self._zip else self._list_folder()
@@ -59,17 +62,21 @@ class PhotoSet:
 
     def side_files(self) -> tuple[list[Photo], list[str]]:
         """What else belongs to the set, each with the name it gets beside the photos: masks as `masks/<photo>.png`
-        and `gps.csv`; and the names of masks that belong to no photo.
+        `gps.csv`, and the model of a posed project; and the names of masks that belong to no photo.
         """
+        poses = self.posed.model if self.posed else {}
+        model = [Photo(f"{MODEL}/{name}", len(data), name) for name, data in sorted(poses.items())]
         by_name = {mask.name: mask for mask in self._masks}
         matched, strays = match_masks([photo.name for photo in self.photos], list(by_name))
         found = [replace(by_name[mask], name=f"{MASKS}/{photo}.png") for photo, mask in sorted(matched.items())]
-        return found + ([replace(self._table, name="gps.csv")] if self._table else []), strays
+        return found + ([replace(self._table, name="gps.csv")] if self._table else []) + model, strays
 
     @contextmanager
     def open(self, photo: Photo) -> Iterator[IO[bytes]]:
         """The bytes of one photo; never more than its stated size."""
-        if self._zip:
+        if self.posed and photo.name.startswith(f"{MODEL}/"):
+            yield io.BytesIO(self.posed.model[photo.member])
+        elif self._zip:
             with self._zip.open(photo.member) as file:
                 yield file
         else:
@@ -77,6 +84,9 @@ class PhotoSet:
                 yield file
 
     def _list_folder(self) -> list[Photo]:
+        if self.posed:
+            files = self.posed.photos | {f"{MASKS}/{name}.png": path for name, path in self.posed.masks.items()}
+            return [Photo(name, path.stat().st_size, str(path)) for name, path in sorted(files.items())]
         found = []
         for file in sorted(self.path.rglob("*")):
             relative = file.relative_to(self.path).as_posix()
@@ -116,7 +126,8 @@ def check_photo(photos: PhotoSet, photo: Photo, limits: IngestLimits) -> tuple[s
     if photo.size > limits.max_photo_bytes:
         return None
     try:
-        with photos.open(photo) as file, Image.open(file, formats=("JPEG", "MPO", "PNG")) as image:
+        # JPEG includes MPO, which is no name of its own to Pillow.
+        with photos.open(photo) as file, Image.open(file, formats=("JPEG", "PNG")) as image:
             width, height = image.size
             turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
             kind = "JPEG" if image.format == "MPO" else str(image.format)

@@ -49,7 +49,7 @@ def probe(path: Path, limits: IngestLimits | None = None) -> Probe:
     try:
         if not path.exists():
             raise UsageError(f"{path}: there is no such file or folder; check the path.")
-        if path.is_dir():
+        if path.is_dir() or path.suffix.lower() == ".json":
             from reconstruction_pipeline.stages.ingest.photos import probe_photos
 
             return probe_photos(path, limits)

@@ -79,7 +79,7 @@ def gps_of(found: Probe, original: Path, workspace: Path) -> list[Gate]:
     else:
         folder = workspace / "source"
         names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-        photos = [name for name in names if not is_mask(name) and not name.lower().endswith(GPS_LOGS)]
+        photos = [name for name in names if not is_mask(name) and not name.lower().endswith((*GPS_LOGS, ".bin"))]
         known = {name: fix for name in photos if (fix := exif_fix(folder / name, name))}
         table = folder / "gps.csv"
         if table.is_file():

@@ -35,7 +35,7 @@ def upright_frame(reformatter: Any, frame: Any, aspect: float, max_size: int) ->
 
 def upright_photo(path: Path, max_size: int) -> tuple[Rgb, float | None]:
     """(H, W, 3) of a photo file, EXIF orientation applied, and its focal length in those pixels or None."""
-    with Image.open(path, formats=("JPEG", "MPO", "PNG")) as image:
+    with Image.open(path, formats=("JPEG", "PNG")) as image:
         exif = image.getexif()
         if image.format != "PNG":
             image.draft("RGB", (max_size, max_size))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -10,7 +11,8 @@ class PoseSettings:
     """camera_model: COLMAP's name; one camera is shared by all images of a size and focal length.
 
     feature_type: "SIFT"; learned features need a COLMAP built with ONNX.
-    features: most SIFT features per image on the first try.
+    features: most SIFT features per frame of a video on the first try: many, for precision, as each frame is
+        compared with few others. photo_features: the same for photos, compared with many.
     overlap: in a video, how many following frames each frame is matched with.
     exhaustive_up_to: photo sets up to this size match every pair, larger ones the most similar pairs.
     similar: how many most similar images each photo (a quarter as many for video frames, to close loops)
@@ -23,16 +25,18 @@ class PoseSettings:
     known_distance: (keyframe, keyframe, metres between the places they were taken from).
     path_length_m: length of the way from the first keyframe to the last, metres; videos only.
         At most one of these three; each makes the scene metric, and goes before the scale of GPS.
+    given_poses: "use" those that came with the capture, refined by nothing and judged by the same gates, or "ignore".
     use_gps: whether GPS positions that came with the capture place the scene in metres, east, down and north.
     threads: 0 for all cores. time_limit_s: for all of COLMAP's work together.
     """
 
     camera_model: str = "SIMPLE_RADIAL"
     feature_type: str = "SIFT"
-    features: int = 2500
-    overlap: int = 8
+    features: int = 5000
+    photo_features: int = 2500
+    overlap: int = 5
     exhaustive_up_to: int = 60
-    similar: int = 20
+    similar: int = 16
     max_size: int = 1024
     jpeg_quality: int = 95
     min_observations: int = 50
@@ -40,6 +44,7 @@ class PoseSettings:
     camera_height_m: float | None = None
     known_distance: tuple[str, str, float] | None = None
     path_length_m: float | None = None
+    given_poses: Literal["use", "ignore"] = "use"
     use_gps: bool = True
     threads: int = 0
     time_limit_s: float = 3600.0

@@ -19,8 +19,10 @@ from reconstruction_pipeline.stages.poses.cameras import check_settings
 from reconstruction_pipeline.stages.poses.child import ColmapChild
 from reconstruction_pipeline.stages.poses.climb import Candidate, climb
 from reconstruction_pipeline.stages.poses.doubts import focal_gates, fold_gate, stray_gate, trajectory_gate
+from reconstruction_pipeline.stages.poses.from_given import take_given
 from reconstruction_pipeline.stages.poses.gates import measure, pose_gates
 from reconstruction_pipeline.stages.poses.geometry import drop_images, move
+from reconstruction_pipeline.stages.poses.imports.given import given_on_keyframes
 from reconstruction_pipeline.stages.poses.known_length import check_known_length
 from reconstruction_pipeline.stages.poses.masks import write_masks
 from reconstruction_pipeline.stages.poses.placement import Placement, place
@@ -46,6 +48,7 @@ def estimate_poses(
 ) -> CameraPoses:
     """Structure from motion on the keyframes, in a child process, written to `workspace`.
 
+    Poses that came with the capture take its place, unless `settings.given_poses` is "ignore" (`from_given.py`).
     Attempts follow the ladder of `rungs.py` until enough images are registered; the best model of all attempts is
     undistorted, freed of images that have hardly any points or contradict the rest, and placed (`placement.py`).
     Raises `StageFailed` when no model comes out, or when COLMAP's process fails, dies or is late;
@@ -63,7 +66,12 @@ def estimate_poses(
     names = [str(name) for name in keyframes.table()["name"]]
     check_known_length(settings, names)
     try:
-        found = climb(keyframes, settings, child, scratch)
+        given = given_on_keyframes(keyframes) if settings.given_poses == "use" else None
+        found = (
+            climb(keyframes, settings, child, scratch)
+            if given is None
+            else take_given(given, keyframes, settings, child)
+        )
         registered, strays = found.best.model, found.best.evidence.strays
         weak = sorted(i.name for i in registered.images if len(i.xy) < settings.min_observations)
         if len(weak) > len(registered.images) // 2:

@@ -5,6 +5,9 @@ Runs in the child process (`worker.py`). The poses and cameras stay exactly as g
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +26,8 @@ EXHAUSTIVE_UP_TO, NEIGHBOURS = 24, 12
 MOST_TURNED_DEG = 80.0
 # This many degrees count as much as the usual distance from a camera to its nearest neighbour.
 DEGREES_PER_STEP = 10.0
+# Inliers of a pair that overlaps well.
+STRONG_PAIR = 100
 
 
 def pairs_by_pose(model: ColmapModel) -> list[tuple[int, int]]:
@@ -40,7 +45,10 @@ def pairs_by_pose(model: ColmapModel) -> list[tuple[int, int]]:
 
 
 def triangulate(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
-    """Write the PINHOLE model `job["model"]` with new points and observations into `job["output"]`."""
+    """Write the model `job["model"]`, of whatever lens, with new points and observations into `job["output"]`.
+
+    `database` (COLMAP's, under the given names) stays in `job["work"]`.
+    """
     import pycolmap
 
     from reconstruction_pipeline.stages.poses.numbering import number_by_name
@@ -65,7 +73,20 @@ def triangulate(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     found.write_binary(work / "triangulated")
     result = _with_points_of(given, model, read_model(work / "triangulated"))
     write_model(Path(job["output"]), result)
-    return {"points": len(result.xyz), "pairs": len(pairs)}
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        back = zip((i.name for i in given.images), names, strict=True)
+        connection.executemany("UPDATE images SET name = ? WHERE name = ?", back)
+        (features,) = connection.execute("SELECT AVG(rows) FROM keypoints").fetchone()
+        inliers = [rows for (rows,) in connection.execute("SELECT rows FROM two_view_geometries WHERE rows > 0")]
+    return {
+        "points": len(result.xyz),
+        "pairs": len(pairs),
+        "verified_pairs": len(inliers),
+        "strong_pairs": sum(rows >= STRONG_PAIR for rows in inliers),
+        "features_per_image": features or 0.0,
+        "cpu_s": {"given": round(time.process_time(), 2)},
+        "database": str(database),
+    }
 
 
 def _numbered(model: ColmapModel, pictures: Path, folder: Path) -> ColmapModel:
@@ -89,8 +110,8 @@ def _extract(job: dict[str, Any], model: ColmapModel, database: Path) -> None:
     options.sift.max_num_features = job["features"]
     options.sift.first_octave = job["first_octave"]
     for number, camera in model.cameras.items():
-        reader = pycolmap.ImageReaderOptions(camera_model="PINHOLE")
-        reader.camera_params = ",".join(repr(value) for value in camera.pinhole())
+        reader = pycolmap.ImageReaderOptions(camera_model=camera.model)
+        reader.camera_params = ",".join(repr(value) for value in camera.params)
         pycolmap.extract_features(
             database,
             database.parent / "pictures",
