@@ -59,11 +59,12 @@ def climb(keyframes: Keyframes, settings: PoseSettings, child: ColmapChild, scra
     Raises `StageFailed` when there is none, and what `ColmapChild.run` raises.
     """
     groups = camera_groups(keyframes, settings)
+    ordered = bool(keyframes.camera()["ordered"])
     count = sum(len(group["names"]) for group in groups)
     attempts: list[dict[str, Any]] = []
     candidates: list[Candidate] = []
     why = "first choice"
-    for level, rung in enumerate(ladder(settings)):
+    for level, rung in enumerate(ladder(settings, ordered)):
         if attempts and not can_help(rung, count, attempts[-1]):
             continue
         work = scratch / f"rung-{level}"
@@ -75,7 +76,7 @@ def climb(keyframes: Keyframes, settings: PoseSettings, child: ColmapChild, scra
                 "images": str(keyframes.path("images").resolve()),
                 "masks": keyframes.mask_folder(),
                 "groups": groups,
-                "ordered": bool(keyframes.camera()["ordered"]),
+                "ordered": ordered,
                 "camera_model": settings.camera_model,
                 "threads": settings.threads or os.cpu_count() or 1,
                 "seed": settings.seed,

@@ -40,14 +40,14 @@ class Rung:
     same_features: bool = False
 
 
-def ladder(settings: PoseSettings) -> tuple[Rung, ...]:
+def ladder(settings: PoseSettings, ordered: bool) -> tuple[Rung, ...]:
     """The rungs in order: each adds to what the one before looked at, or looks at it in another way.
 
     No guided matching: on a CPU it took over a second a pair at 4500 features.
     """
     quick = Rung(
         name="quick",
-        features=settings.features,
+        features=settings.features if ordered else min(settings.features, settings.photo_features),
         extractor="fast",
         peak_threshold=0.0067,
         overlap=settings.overlap,

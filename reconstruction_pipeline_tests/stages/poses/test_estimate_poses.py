@@ -18,17 +18,17 @@ import pytest
 from PIL import Image
 
 from reconstruction_pipeline.artifacts.camera_poses import CameraPoses
-from reconstruction_pipeline.artifacts.errors import Cancelled, StageFailed
+from reconstruction_pipeline.artifacts.errors import Cancelled, MissingRequirement, StageFailed, UsageError
 from reconstruction_pipeline.artifacts.keyframes import Keyframes
 from reconstruction_pipeline.artifacts.progress import NullProgress, RecordingProgress
 from reconstruction_pipeline.artifacts.verdict import Verdict
 from reconstruction_pipeline.stages.ingest import ingest
 from reconstruction_pipeline.stages.keyframes import KeyframeSettings, select_keyframes
-from reconstruction_pipeline.stages.poses import PoseSettings, estimate_poses
-from reconstruction_pipeline.stages.poses import cameras
+from reconstruction_pipeline.stages.poses import PoseSettings, cameras, estimate_poses
 from reconstruction_pipeline.stages.poses.child import PACKAGE_ROOT, ColmapChild
 from reconstruction_pipeline.stages.poses.climb import only_turned
 from reconstruction_pipeline.stages.poses.gates import pose_gates
+from reconstruction_pipeline.stages.poses.rungs import can_help, ladder
 from reconstruction_pipeline_tests.stages.captures import RoomCorner, real_capture, texture
 
 ANGLES = np.linspace(-0.35, 0.35, 10)
@@ -174,6 +174,32 @@ def test_cancelling_takes_colmap_along(room_keyframes: Keyframes, tmp_path: Path
     assert workers() == []
 
 
+class Vandal:
+    """Overwrites COLMAP's database as soon as the features are in it."""
+
+    def __init__(self, database: Path) -> None:
+        self.database = database
+
+    def report(self, stage: str, done: float, total: float, note: str = "") -> None:
+        if note.startswith("matching") and self.database.exists():
+            self.database.write_bytes(bytes(range(256)) * (self.database.stat().st_size // 256 + 1))
+
+
+def test_a_database_damaged_between_steps_fails_the_stage(room_keyframes: Keyframes, tmp_path: Path) -> None:
+    with pytest.raises(StageFailed, match="camera_poses"):
+        estimate_poses(room_keyframes, SETTINGS, tmp_path, Vandal(tmp_path / ".colmap" / "rung-0" / "database.db"))
+    assert not (tmp_path / ".colmap").exists()
+
+
+def test_features_that_colmap_lacks_are_refused_before_any_work(room_keyframes: Keyframes, tmp_path: Path) -> None:
+    with pytest.raises(MissingRequirement, match="ONNX"):
+        estimate_poses(room_keyframes, replace(SETTINGS, feature_type="ALIKED_N16ROT"), tmp_path)
+    with pytest.raises(UsageError, match="no features called BRISK"):
+        estimate_poses(room_keyframes, replace(SETTINGS, feature_type="BRISK"), tmp_path)
+    with pytest.raises(UsageError, match="camera model"):
+        estimate_poses(room_keyframes, replace(SETTINGS, camera_model="FISHY"), tmp_path)
+
+
 def test_lateness_is_a_failure(room_keyframes: Keyframes, tmp_path: Path) -> None:
     with pytest.raises(StageFailed, match="time limit"):
         estimate_poses(room_keyframes, replace(SETTINGS, time_limit_s=0.1), tmp_path)
@@ -234,6 +260,18 @@ def test_plentiful_matches_without_parallax_end_the_ladder() -> None:
     assert only_turned(turned)
     assert not only_turned({**turned, "homography_pairs": 40})
     assert not only_turned({**turned, "strong_pairs": 20, "homography_pairs": 20})
+
+
+def test_rungs_that_cannot_help_are_left_out() -> None:
+    quick, more, every, whole, relaxed = ladder(PoseSettings(), ordered=False)
+    last = {"pairs": 190, "verified_pairs": 30}
+    assert can_help(more, 20, last)
+    assert not can_help(every, 20, last), "all 190 pairs of 20 images were compared"
+    assert can_help(every, 30, last) and not can_help(every, 500, {**last, "pairs": 9000})
+    assert can_help(whole, 20, last) and can_help(relaxed, 20, last)
+    assert not can_help(whole, 20, {**last, "verified_pairs": 1}), "nothing to put together"
+    folded = {**last, "folded": True}
+    assert [r.name for r in (quick, more, every, whole, relaxed) if can_help(r, 30, folded)] == ["global mapper"]
 
 
 @pytest.mark.slow
