@@ -40,7 +40,9 @@ AGAIN = typer.Option(False, "--again", help="Run although the same content was d
 
 def run(
     context: typer.Context,
-    inputs: list[Path] = typer.Argument(..., metavar="INPUT...", help="Videos, folders or zips of photos, or posed projects (COLMAP, transforms.json)."),
+    inputs: list[Path] = typer.Argument(
+        ..., metavar="INPUT...", help="Videos, folders or zips of photos, or posed projects (COLMAP, transforms.json)."
+    ),
     preset: PresetName = PRESET,
     out: Path | None = OUT,
     name: str | None = typer.Option(None, metavar="KEY", help="Name of the scene (one INPUT only)."),
