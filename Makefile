@@ -28,11 +28,11 @@ lint: setup ## Style, types and import directions
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: setup ## Measure the kernels, with the factor by which this machine differs from the reference
-	@$(BIN)/python -m reconstruction_pipeline.kernels.bench
+bench: setup ## Measure kernels, training and poses (most of an hour; ARGS=--quick for a short form)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 soak: setup ## The slow rings alone: real training, real runs, daemon, browser
-	@$(BIN)/python -m pytest -q -m "slow or daemon or browser" --timeout 3600
+	@$(BIN)/python -m pytest -q -m "slow or daemon or browser or soak" --timeout 3600
 
 clean-cache: ## Forget compiled kernels
 	@find reconstruction_pipeline -name '*.nb[ci]' -delete

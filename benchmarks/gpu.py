@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from reconstruction_pipeline.artifacts.errors import MissingRequirement
-from reconstruction_pipeline.kernels.bench import bench_view, made_scene
 from reconstruction_pipeline.kernels.layout import ROWS
+from reconstruction_pipeline.kernels.made_scene import bench_view, made_scene
 from reconstruction_pipeline.stages.splats.devices import Device, choose_device, open_device
 
 COUNTS = (20_000, 50_000, 100_000, 300_000, 1_000_000)

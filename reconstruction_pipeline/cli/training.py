@@ -45,6 +45,7 @@ def train(
         raise UsageError("give --seconds or --steps, not both.")
     from reconstruction_pipeline.artifacts.ply import write_ply
     from reconstruction_pipeline.orchestration.stage_worker import peak_rss_mb
+    from reconstruction_pipeline.stages.splats import checkpoint
     from reconstruction_pipeline.stages.splats.inputs import points_of
     from reconstruction_pipeline.stages.splats.recipes import with_cuda
     from reconstruction_pipeline.stages.splats.scene import train_scene
@@ -68,13 +69,17 @@ def train(
     settings = with_cuda(settings, budget=bool(steps or seconds))
     saved = out.with_name(f".{out.name}.checkpoint")
     points = points_of(model)
+    if not resume and checkpoint.exists(saved):
+        typer.echo(f"{out}: starting afresh; the state of an interrupted run is dropped (--resume goes on).", err=True)
+    elif resume and not checkpoint.exists(saved):
+        typer.echo(f"{out}: no interrupted run was kept; starting afresh.", err=True)
     try:
         with TerminalProgress() as bars, cancel_on_interrupt(bars) as progress:
             result = train_scene(views, points, settings, progress, None, saved, resume)
     except Cancelled as error:
         kept = (
             "its state is kept, go on with the same command and --resume"
-            if any(saved.glob("*"))
+            if checkpoint.exists(saved)
             else "it had just begun"
         )
         raise Cancelled(f"{out}: training was interrupted and nothing written; {kept}.") from error

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.stages.splats import exposure as exposures
 from reconstruction_pipeline.stages.splats import schedule
+from reconstruction_pipeline.stages.splats.checkpoint import Saver
 from reconstruction_pipeline.stages.splats.settings import TrainSettings
 from reconstruction_pipeline.stages.splats.state import CurveRow, TrainState
 from reconstruction_pipeline.stages.splats.steps import Scratch, gradient_step, refine
@@ -31,17 +32,17 @@ def optimise(
     progress: Progress,
     scratch: Scratch,
     clock: Clock,
-    checkpoint: Callable[[TrainState], None] | None = None,
+    saver: Saver,
 ) -> None:
     """Train `state` (on the device of `scratch`) in place to the end of the plan.
 
-    `views` are the training views at full training size, cameras in the normalised frame. Calls
-    `checkpoint` every `checkpoint_seconds`. Raises StageFailed when a number stops being one, and
+    `views` are the training views at full training size, cameras in the normalised frame. `saver` is
+    called whenever it is due. Raises StageFailed when a number stops being one, and
     lets Cancelled out of `progress` after a last checkpoint.
     """
     scratch.rate_scale = schedule.rate_scale(plan.steps, settings)
     started = clock() - state.elapsed
-    last_report = last_checkpoint = clock()
+    last_report = clock()
     done = plan.progress(state.step, state.elapsed)
     collect_from = 1.0 - min(0.5, max(CONTRIBUTION_SHARE, 2.0 * len(views) / plan.steps))
     shown = -1
@@ -69,12 +70,10 @@ def optimise(
                 loss = state.curve[-1].loss if state.curve else float("nan")
                 progress.report("training", done, 1.0, f"{level.height} px, {state.count} splats, loss {loss:.4f}")
         except BaseException:
-            if checkpoint is not None:
-                checkpoint(state)
+            saver(state)
             raise
-        if checkpoint is not None and now - last_checkpoint >= settings.checkpoint_seconds:
-            checkpoint(state)
-            last_checkpoint = clock()
+        if saver.due(now):
+            saver(state)
     close_curve_row(state)
     refine(state, scratch.device, plan, settings, 1.0)
 

@@ -30,6 +30,7 @@ from reconstruction_pipeline.stages.splats.initialisation import Points, initial
 from reconstruction_pipeline.stages.splats.memory_limits import require_fit, shrunk, train_within_memory
 from reconstruction_pipeline.stages.splats.normalisation import Normalisation, normalise
 from reconstruction_pipeline.stages.splats.optimise import Clock, optimise
+from reconstruction_pipeline.stages.splats.pace import measure_pace
 from reconstruction_pipeline.stages.splats.prune import kept
 from reconstruction_pipeline.stages.splats.recipes import resolved
 from reconstruction_pipeline.stages.splats.settings import TrainSettings
@@ -40,8 +41,7 @@ from reconstruction_pipeline.stages.splats.state import (
     gaussians_of,
     new_state,
 )
-from reconstruction_pipeline.stages.splats.steps import Scratch, gradient_step
-from reconstruction_pipeline.stages.splats.targets import targets_at
+from reconstruction_pipeline.stages.splats.steps import Scratch
 from reconstruction_pipeline.stages.splats.views import LoadedView, TrainingView, held_out_names, load_view, split
 
 
@@ -100,7 +100,7 @@ def train_splats(
     identity = checkpoint.fingerprint(settings, [view.name for view in training], (width, height))
     stored = checkpoint.load(checkpoint_folder, identity) if checkpoint_folder is not None and resume else None
     progress.report("preparing", 0.0, 1.0, "compiling kernels (once per machine)")
-    pace = measure_pace(points, frame, local, settings, device, clock)
+    pace, spent = measure_pace(points, frame, local, settings, device, clock)
     pace = stored[0].pace if stored else pace
     planned = schedule.plan(settings, width, height, wanted, pace, device.step_cost_ms).cap
     fitting = require_fit(device, planned, local)
@@ -109,23 +109,24 @@ def train_splats(
         if cap > fitting:
             state, cap = shrunk(state, fitting), fitting
     else:
+        if checkpoint_folder is not None:
+            checkpoint.discard(checkpoint_folder)
         within = replace(settings, max_splats=fitting)
         state, cap = _start(points, dense, frame, local, within, pace, wanted, device, clock)
+        state.elapsed += spent
         if held_out:
             first = renderer(_world(state, frame), _cameras(training), device)
             state.initial_psnr = mean_scores(score(first, held_out))[0]
 
     def train(trained: TrainState, cap: int) -> None:
-        def save(current: TrainState) -> None:
-            if checkpoint_folder is not None:
-                checkpoint.save(checkpoint_folder, current.off(device), cap, identity)
-
+        interval, host = settings.checkpoint_seconds, lambda current: current.off(device)
+        saver = checkpoint.Saver(checkpoint_folder, cap, identity, interval, host, clock)
         within = replace(settings, max_splats=cap)
         plan = schedule.plan(within, width, height, wanted, trained.pace, device.step_cost_ms)
         scratch = Scratch(device, device.put(layout.aligned_zeros(trained.planes.shape)))
-        optimise(trained, plan, local, settings, progress, scratch, clock, save)
+        optimise(trained, plan, local, settings, progress, scratch, clock, saver)
         if settings.segment or settings.final_on_all:
-            save(trained)  # the trainings that follow may be interrupted, and this one need not be repeated then
+            saver(trained)  # the trainings that follow may be interrupted, and this one need not be repeated then
 
     state, cap = train_within_memory(state, cap, device, train)
     started = clock()
@@ -218,33 +219,6 @@ def _start(
     state.pace = pace
     state.elapsed = clock() - started
     return state, cap
-
-
-def measure_pace(
-    points: Points,
-    frame: Normalisation,
-    views: Sequence[LoadedView],
-    settings: TrainSettings,
-    device: Device,
-    clock: Clock,
-) -> float:
-    """This machine's time for a step over the modelled one, from a few thrown-away steps; compiles all kernels."""
-    rng = np.random.default_rng([settings.seed, 2])
-    few = merge_points(points, None, 20_000, rng)
-    gaussians = initial_gaussians(few._replace(xyz=frame.points(few.xyz)), settings)
-    state = new_state(gaussians, gaussians.count, len(views), settings.exposure != "off", settings.seed)
-    state = state.on(device)
-    scratch = Scratch(device, device.put(layout.aligned_zeros(state.planes.shape)), targets_at(views, 1, device))
-    gradient_step(state, scratch, settings, 0.0)
-    gradient_step(state, scratch, settings, 0.99, collect=True)
-    times = []
-    for _ in range(8):
-        started = clock()
-        gradient_step(state, scratch, settings, 0.5)
-        times.append(clock() - started)
-    camera = views[0].camera
-    # The best of a few: what else runs for a moment says nothing about the minutes to come.
-    return min(times) * 1000.0 / device.step_cost_ms(gaussians.count, camera.width * camera.height)
 
 
 def _world(state: TrainState, frame: Normalisation) -> Gaussians:

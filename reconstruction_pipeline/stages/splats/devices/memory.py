@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reconstruction_pipeline.kernels import layout
+from reconstruction_pipeline.kernels.memory import memory_estimate
 
 PARAMETER_BYTES = 4 * layout.ROWS
 SHARE = 0.9
 """Of the memory that is free: allocators waste some, and views differ in how much they see."""
 SMALLEST_CAP = 10_000
 """Fewer Gaussians than this make no scene worth training."""
+CONTROL_GROUP = Path("/sys/fs/cgroup")
+"""Where a container finds its own limits (cgroup v2)."""
 SHRINK = 0.7
 """What is left of the cap after memory ran out."""
 
@@ -37,11 +40,11 @@ def gpu_bytes(cap: int, pixels: int, views: int, bytes_per_pixel: float = 3.0) -
     return int(cap * GPU_SPLAT_BYTES + pixels * (GPU_PIXEL_BYTES + views * bytes_per_pixel) + GPU_FIXED_BYTES)
 
 
-# A Gaussian on the CPU: parameters, gradients, two moments, and the copy of the start; tallies; a record, keys and
-# order; about six tile pairs of 64 bytes, with what lists need.
-CPU_SPLAT_BYTES = 5 * PARAMETER_BYTES + 3 * 4 + 64 + 12 * 4 + 6 * 72
-# A pixel: image, alpha, gradient and depths; the frame of its tile.
-CPU_PIXEL_BYTES = 4 * 10 + 6 * 4
+# What the trainer itself holds of a Gaussian on the CPU: parameters, gradients, two moments, the copy of the start,
+# and the tallies.
+CPU_SPLAT_BYTES = 5 * PARAMETER_BYTES + 3 * 4
+CPU_PIXEL_BYTES = 4 * 3
+"""The gradient of the picture."""
 
 
 def cpu_bytes(cap: int, pixels: int, views: int, bytes_per_pixel: float = 3.0) -> int:
@@ -49,16 +52,21 @@ def cpu_bytes(cap: int, pixels: int, views: int, bytes_per_pixel: float = 3.0) -
 
     Arguments as `gpu_bytes`; the pictures are held once more at the size of a level.
     """
-    return int(cap * CPU_SPLAT_BYTES + pixels * (CPU_PIXEL_BYTES + views * bytes_per_pixel))
+    held = cap * CPU_SPLAT_BYTES + pixels * (CPU_PIXEL_BYTES + views * bytes_per_pixel)
+    return int(held) + memory_estimate(cap, pixels)
 
 
 def host_available() -> int | None:
-    """Bytes of main memory that can be had without swapping, as Linux says; None elsewhere."""
+    """Bytes of main memory that can be had without swapping, as Linux and the container's limit say; None elsewhere."""
     table = Path("/proc/meminfo")
     if not table.is_file():
         return None
     found = re.search(r"^MemAvailable:\s+(\d+) kB", table.read_text(), re.MULTILINE)
-    return int(found.group(1)) * 1024 if found else None
+    free = [int(found.group(1)) * 1024] if found else []
+    limit, used = (CONTROL_GROUP / name for name in ("memory.max", "memory.current"))
+    if limit.is_file() and used.is_file() and (most := limit.read_text().strip()).isdigit():
+        free.append(max(0, int(most) - int(used.read_text())))
+    return min(free, default=None)
 
 
 class Fit(NamedTuple):
