@@ -60,7 +60,7 @@ def ladder(settings: PoseSettings, ordered: bool) -> tuple[Rung, ...]:
         features=max(8192, settings.features),
         extractor="thorough",
         peak_threshold=0.004,
-        affine=True,
+        affine=not ordered,  # ten times the work; the frames of a video are never far apart
         overlap=2 * settings.overlap,
         similar=2 * settings.similar,
     )

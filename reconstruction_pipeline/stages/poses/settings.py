@@ -32,7 +32,7 @@ class PoseSettings:
 
     camera_model: str = "SIMPLE_RADIAL"
     feature_type: str = "SIFT"
-    features: int = 5000
+    features: int = 3000
     photo_features: int = 2500
     overlap: int = 5
     exhaustive_up_to: int = 60
