@@ -37,7 +37,7 @@ CAPTURES = {
     "desk_handheld": "videos/desk_handheld.mp4",
     "fox": "fox/images",
 }
-DATA = Path(os.environ.get("RECONSTRUCTION_TEST_DATA", Path(__file__).resolve().parents[1] / "shared" / "data"))
+DATA = Path(os.environ.get("RECONSTRUCTION_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 
 def main(quick: bool = False, cache: Path | None = None, threads: int = 0, only: tuple[str, ...] = ()) -> None:

@@ -2,8 +2,8 @@
 
 Every run is a process of its own; every figure is the PSNR of the written PLY at the held-out views (every eighth
 image in name order) by `benchmarks.reference_renderer`, which shares no code with the trainer. Three tables: the
-fox by budget, through `reconstruct train` as a user calls it; ours against the plain recipe (`plain_recipe`) at
-equal time on scenes that no setting was chosen on; and a run killed in the middle and resumed.
+fox by budget, through `reconstruct train` as a user calls it (no setting is chosen on these views); ours against the
+plain recipe (`plain_recipe`) at equal time on two other scenes; and a run killed in the middle and resumed.
 """
 
 from __future__ import annotations
