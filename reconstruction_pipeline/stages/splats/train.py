@@ -134,26 +134,18 @@ def train_splats(
     state.elapsed += clock() - started
     rows = score(renderer(gaussians, _cameras(training), device), held_out, perceptual) if held_out else []
     metrics = {
+        **choice.metrics,
+        **_figures(state, rows),
         "count": gaussians.count,
         "cap": cap,
         "cap_lowered_from": planned if cap < planned else None,
         "pruned": removed,
-        "steps": state.step,
-        **choice.metrics,
         "width": width,
         "height": height,
         "training_views": len(training),
         "held_out_views": len(held_out),
         "initial_points": len(points.xyz),
         "dense_points": 0 if dense is None else len(dense.xyz),
-        "psnr_initial_db": state.initial_psnr,
-        "psnr_holdout_db": mean_scores(rows)[0] if rows else None,
-        "ssim_holdout": mean_scores(rows)[1] if rows else None,
-        "lpips_holdout": mean_lpips(rows),
-        "psnr_segment_db": None,
-        "exposure_compensated": state.exposure.active,
-        "exposure_spread": spread(state.exposure),
-        "training_seconds": round(state.elapsed, 3),
     }
     verdict = [
         entry_gate,
@@ -164,6 +156,22 @@ def train_splats(
     if rows:
         verdict += gates.quality_gates(mean_scores(rows)[0], state.initial_psnr)
     return TrainingResult(gaussians, tuple(state.curve), tuple(rows), tuple(verdict), metrics, tuple(held_out))
+
+
+def _figures(state: TrainState, rows: Sequence[ViewScore]) -> dict[str, Any]:
+    """What a run came to: steps, time and the scores of the held-out views, null where there are none."""
+    psnr, ssim = mean_scores(rows) if rows else (None, None)
+    return {
+        "steps": state.step,
+        "training_seconds": round(state.elapsed, 3),
+        "psnr_initial_db": state.initial_psnr,
+        "psnr_holdout_db": psnr,
+        "ssim_holdout": ssim,
+        "lpips_holdout": mean_lpips(rows),
+        "psnr_segment_db": None,
+        "exposure_compensated": state.exposure.active,
+        "exposure_spread": spread(state.exposure),
+    }
 
 
 def _load(
