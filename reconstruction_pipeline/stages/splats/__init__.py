@@ -29,6 +29,7 @@ def gaussian_splats(
 ) -> GaussianSplats:
     """Train the scene of `poses`, started from its sparse points and from confident depth where there is some.
 
+    What the masks of `poses` ignore counts neither in training nor in the scores.
     Writes the artifact's files into `workspace`. With a `checkpoint_folder`, an interrupted run of the
     same settings and pictures goes on where it stopped. LPIPS is measured if its weights are in
     `weights_folder`. Raises StageFailed (too few points, training diverged), MissingRequirement (device),
@@ -41,7 +42,9 @@ def gaussian_splats(
 
     started = time.perf_counter()
     model = poses.model()
-    views = views_of(model, poses.image_path, depth_maps=depth_maps if settings.depth_weight > 0 else None)
+    views = views_of(
+        model, poses.image_path, poses.mask_path, depth_maps if settings.depth_weight > 0 else None
+    )
     dense_for = None if depth_maps is None else partial(dense_points_of, poses, depth_maps)
     result = train_scene(
         views,

@@ -97,6 +97,22 @@ def test_lpips_is_measured_where_its_weights_are(poses, tmp_path, monkeypatch):
     assert splats.metrics["lpips_holdout"] == pytest.approx(rows["lpips"].mean()) and rows["lpips"].min() > 0
 
 
+def test_masks_of_the_poses_are_heeded(poses, tmp_path):
+    """A red bar over the right of every picture spoils the score, unless masks say to ignore it."""
+    for path in poses.path("images").iterdir():
+        picture = cv2.imread(str(path))
+        picture[:, 60 - 2 * int(path.stem) :] = (0, 0, 255)
+        cv2.imwrite(str(path), picture)
+    spoiled = gaussian_splats(poses, None, SETTINGS, tmp_path / "spoiled", RecordingProgress())
+    poses.path("masks").mkdir()
+    for path in poses.path("images").iterdir():
+        mask = np.full((64, 80), 255, np.uint8)
+        mask[:, 60 - 2 * int(path.stem) :] = 0
+        cv2.imwrite(str(poses.path("masks") / f"{path.name}.png"), mask)
+    masked = gaussian_splats(poses, None, SETTINGS, tmp_path / "masked", RecordingProgress())
+    assert masked.metrics["psnr_holdout_db"] > spoiled.metrics["psnr_holdout_db"] + 2.0
+
+
 class NoTraining(RecordingProgress):
     """Fails the test when anything is begun."""
 
