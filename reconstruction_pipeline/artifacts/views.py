@@ -54,3 +54,17 @@ def read_picture(path: Path, view: PinholeView) -> npt.NDArray[np.uint8]:
     if picture.shape[:2] != (view.height, view.width):
         return cv2.resize(picture, (view.width, view.height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
     return picture
+
+
+def what_counts(mask: npt.NDArray[np.uint8] | None, view: PinholeView) -> npt.NDArray[np.bool_] | None:
+    """(H, W) at the size of the view: False where any part of a pixel is ignored; None without a mask.
+
+    `mask` is `CameraPoses.mask`: 255 what counts, at the picture's own size.
+    """
+    import cv2
+
+    if mask is None:
+        return None
+    if mask.shape != (view.height, view.width):
+        mask = cv2.resize(mask, (view.width, view.height), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    return np.asarray(mask == 255)

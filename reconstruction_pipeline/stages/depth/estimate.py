@@ -18,7 +18,7 @@ from reconstruction_pipeline.artifacts.depth_maps import DepthMap, DepthMaps
 from reconstruction_pipeline.artifacts.errors import StageFailed
 from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.artifacts.verdict import Verdict
-from reconstruction_pipeline.artifacts.views import fit, pinhole_view, read_picture
+from reconstruction_pipeline.artifacts.views import fit, pinhole_view, read_picture, what_counts
 from reconstruction_pipeline.stages.depth.gates import measure, verdict_of
 from reconstruction_pipeline.stages.depth.preview import write_strip
 from reconstruction_pipeline.stages.depth.settings import DepthSettings
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from reconstruction_pipeline.stages.depth.stereo import Stereo
 
 Array = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -42,12 +43,15 @@ EDGE_JUMP = 0.03
 
 
 class _Scene(NamedTuple):
-    """Everything the per-image work reads, in the model's image order."""
+    """Everything the per-image work reads, in the model's image order.
+
+    `counts`: (H, W) where the picture counts, None without a mask; elsewhere `greys` are one plain value."""
 
     model: ColmapModel
     views: list[PinholeView]
     pictures: list[npt.NDArray[np.uint8]]
     greys: list[Array]
+    counts: list[Bools | None]
     neighbours: list[list[int]]
 
 
@@ -56,7 +60,8 @@ def estimate_depth(poses: CameraPoses, settings: DepthSettings, workspace: Path,
 
     Every image is matched against its best neighbours over planes of equal inverse-depth steps between
     the near and far end of its sparse points, smoothed semi-globally, and then keeps what enough other
-    views agree on, averaged over them. Raises `StageFailed` when no image has a usable neighbour.
+    views agree on, averaged over them. What the masks of `poses` ignore has no depth and confirms none.
+    Raises `StageFailed` when no image has a usable neighbour.
     """
     scene = _load(poses, settings)
     usable = [i for i in range(len(scene.views)) if scene.neighbours[i] and _points_of(scene, i).size >= MIN_POINTS]
@@ -77,7 +82,7 @@ def estimate_depth(poses: CameraPoses, settings: DepthSettings, workspace: Path,
     _write(workspace, maps)
     in_order = [maps.get(image.name) for image in scene.model.images]
     write_strip(workspace / "previews" / "depth_strip.jpg", scene.pictures, in_order)
-    metrics = measure(scene.model, scene.views, maps)
+    metrics = measure(scene.model, scene.views, maps, scene.counts)
     metrics |= {
         "planes": round(float(np.mean([raw[i].planes for i in usable]))),
         "neighbours": round(float(np.mean([len(_swept(scene, i, settings)) for i in usable])), 2),
@@ -94,7 +99,19 @@ def _load(poses: CameraPoses, settings: DepthSettings) -> _Scene:
     views = [fit(pinhole_view(model, image), settings.longest_side) for image in model.images]
     pictures = [read_picture(poses.image_path(i.name), view) for i, view in zip(model.images, views, strict=True)]
     greys = [cv2.cvtColor(p, cv2.COLOR_RGB2GRAY).astype(np.float32) / np.float32(255) for p in pictures]
-    return _Scene(model, views, pictures, greys, select_neighbours(model, max(settings.neighbours, settings.checks)))
+    counts = [what_counts(poses.mask(i.name), view) for i, view in zip(model.images, views, strict=True)]
+    greys = [plain_where_ignored(grey, seen) for grey, seen in zip(greys, counts, strict=True)]
+    neighbours = select_neighbours(model, max(settings.neighbours, settings.checks))
+    return _Scene(model, views, pictures, greys, counts, neighbours)
+
+
+def plain_where_ignored(grey: Array, counts: Bools | None) -> Array:
+    """(H, W) with the mean of what counts in the place of what does not: without texture nothing correlates, as
+    outside of a picture.
+    """
+    if counts is None or counts.all() or not counts.any():
+        return grey
+    return np.where(counts, grey, grey[counts].mean()).astype(np.float32)
 
 
 def _points_of(scene: _Scene, i: int) -> npt.NDArray[np.float64]:
@@ -124,12 +141,17 @@ def depth_range(depths: npt.NDArray[np.float64]) -> tuple[float, float]:
 def _match(scene: _Scene, i: int, settings: DepthSettings) -> Stereo:
     import cv2
 
+    from reconstruction_pipeline.stages.depth.plane_sweep import WINDOW
     from reconstruction_pipeline.stages.depth.stereo import match
 
     near, far = depth_range(_points_of(scene, i))
     others = [(scene.views[j], scene.greys[j]) for j in _swept(scene, i, settings)]
     stereo = match(scene.views[i], scene.greys[i], others, near, far, settings.min_planes, settings.max_planes)
-    return stereo._replace(depth=cv2.medianBlur(stereo.depth, 3).astype(np.float32, copy=False))
+    depth = cv2.medianBlur(stereo.depth, 3).astype(np.float32, copy=False)
+    if (counts := scene.counts[i]) is not None:
+        # A window that touches what is ignored was matched with it.
+        depth = np.where(cv2.erode(counts.astype(np.uint8), np.ones((WINDOW, WINDOW), np.uint8)), depth, np.float32(0))
+    return stereo._replace(depth=depth)
 
 
 def _agreed(scene: _Scene, raw: dict[int, Stereo], i: int, settings: DepthSettings) -> DepthMap:
@@ -156,7 +178,7 @@ def beside_an_edge(depth: Array) -> npt.NDArray[np.bool_]:
     """
     import cv2
 
-    inverse = np.pad(1 / depth, 2, mode="reflect", reflect_type="odd")  # goes on in a straight line
+    inverse = np.pad(1 / np.where(depth > 0, depth, np.inf), 2, mode="reflect", reflect_type="odd")  # straight on
     middle = inverse[2:-2, 2:-2]
     across = np.abs(inverse[2:-2, :-4] + inverse[2:-2, 4:] - 2 * middle)
     down = np.abs(inverse[:-4, 2:-2] + inverse[4:, 2:-2] - 2 * middle)

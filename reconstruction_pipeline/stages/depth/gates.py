@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,15 +19,22 @@ if TYPE_CHECKING:
 AGREES_WITHIN = 0.05
 
 
-def measure(model: ColmapModel, views: list[PinholeView], maps: dict[str, DepthMap]) -> dict[str, Any]:
-    """Coverage over all images (one without a map counts as empty) and errors at the sparse points."""
+def measure(
+    model: ColmapModel,
+    views: list[PinholeView],
+    maps: dict[str, DepthMap],
+    counts: Sequence[npt.NDArray[np.bool_] | None],
+) -> dict[str, Any]:
+    """Coverage over all images (one without a map counts as empty) of what counts in them, and errors at the sparse
+    points. `counts` (H, W) per image, None where all of it does.
+    """
     errors, points = [], 0
     for image, view in zip(model.images, views, strict=True):
         if image.name in maps:
             points += len(image.xy)
             errors.append(relative_errors(model, image, view, maps[image.name].depth))
     relative = np.concatenate(errors) if errors else np.empty(0)
-    covered = [float(np.mean(maps[i.name].depth > 0)) if i.name in maps else 0.0 for i in model.images]
+    covered = [_covered(maps.get(i.name), seen) for i, seen in zip(model.images, counts, strict=True)]
     return {
         "images": len(maps),
         "coverage": round(float(np.mean(covered)), 4),
@@ -36,6 +44,14 @@ def measure(model: ColmapModel, views: list[PinholeView], maps: dict[str, DepthM
         "width": views[0].width,
         "height": views[0].height,
     }
+
+
+def _covered(depth_map: DepthMap | None, counts: npt.NDArray[np.bool_] | None) -> float:
+    if counts is not None and not counts.any():
+        return 1.0  # nothing was asked for
+    if depth_map is None:
+        return 0.0
+    return float(np.mean(depth_map.depth[counts] > 0 if counts is not None else depth_map.depth > 0))
 
 
 def relative_errors(

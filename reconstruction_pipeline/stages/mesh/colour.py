@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,30 +13,40 @@ from reconstruction_pipeline.kernels.camera import PinholeView
 from reconstruction_pipeline.stages.mesh.zbuffer import render_mesh
 
 _SETTINGS: dict[str, Any] = {"nogil": True, "fastmath": True, "error_model": "numpy", "cache": True}
+# Nearer than anything: what lies behind is hidden.
+HIDDEN = np.float32(1e-30)
 
 
 def colour_vertices(
     vertices: npt.NDArray[np.float64], faces: npt.NDArray[np.int32], normals: npt.NDArray[np.float32],
     views: list[PinholeView], pictures: list[npt.NDArray[np.uint8]], slack: float,
+    counts: Sequence[npt.NDArray[np.bool_] | None] | None = None,
 ) -> npt.NDArray[np.uint8]:  # fmt: skip
     """RGB (V, 3) uint8: the mean over the pictures (H, W, 3) that see a vertex, near and frontal views counting most.
 
-    A vertex is seen when nothing of the mesh is nearer by more than `slack` (world units). Vertices that
+    A vertex is seen when nothing of the mesh is nearer by more than `slack` (world units), and where the picture
+    counts: `counts` (H, W) per view, None where all of it does. Vertices that
     no picture sees take the colour of the nearest one that is seen, or mid-grey if none is.
     """
+    import cv2
+
     total = np.zeros((len(vertices), 4))
     nothing = np.empty((len(vertices), 0), np.float32)
-    for view, picture in zip(views, pictures, strict=True):
+    for view, picture, seen in zip(views, pictures, counts or [None] * len(views), strict=True):
         depth = render_mesh(vertices, faces, nothing, view).depth
+        if seen is not None:
+            # Colours are read between pixels: one that borders on what does not count is left out as well.
+            inner = cv2.erode(seen.astype(np.uint8), np.ones((3, 3), np.uint8))
+            depth = np.where(inner > 0, depth, HIDDEN).astype(np.float32)
         camera = np.concatenate([view.rotation.ravel(), view.translation, [view.fx, view.fy, view.cx, view.cy]])
         _gather(vertices, normals, camera, depth, picture, slack, total)
-    seen = total[:, 3] > 0
+    coloured = total[:, 3] > 0
     colours = np.full((len(vertices), 3), 128.0)
-    colours[seen] = total[seen, :3] / total[seen, 3:]
-    if seen.any() and not seen.all():
+    colours[coloured] = total[coloured, :3] / total[coloured, 3:]
+    if coloured.any() and not coloured.all():
         from scipy.spatial import cKDTree
 
-        colours[~seen] = colours[seen][cKDTree(vertices[seen]).query(vertices[~seen])[1]]
+        colours[~coloured] = colours[coloured][cKDTree(vertices[coloured]).query(vertices[~coloured])[1]]
     return np.clip(np.rint(colours), 0, 255).astype(np.uint8)
 
 

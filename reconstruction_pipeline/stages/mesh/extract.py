@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,15 @@ from reconstruction_pipeline.artifacts.gaussian_splats import GaussianSplats
 from reconstruction_pipeline.artifacts.mesh import Mesh
 from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.artifacts.verdict import Verdict
-from reconstruction_pipeline.artifacts.views import fit, pinhole_view, read_picture
+from reconstruction_pipeline.artifacts.views import fit, pinhole_view, read_picture, what_counts
 from reconstruction_pipeline.stages.mesh.settings import MeshSettings
 
 if TYPE_CHECKING:
     from reconstruction_pipeline.kernels.camera import PinholeView
     from reconstruction_pipeline.stages.mesh.files import TriangleMesh
     from reconstruction_pipeline.stages.mesh.rendered_depth import SurfaceView
+
+Bools = npt.NDArray[np.bool_]
 
 STAGE = "mesh"
 NEIGHBOURS = 8
@@ -42,38 +45,42 @@ def extract_mesh(
 
     Depth is rendered from every captured view, kept where it is opaque, of one layer, not grazing and
     confirmed by other views, and fused into a signed distance field whose zero level is cleaned, reduced
-    and coloured from the pictures. Raises `StageFailed` when nothing is left.
+    and coloured from the pictures. What the masks of `poses` ignore gives neither depth nor colour: training
+    did not look at it, so that anything may stand there. Raises `StageFailed` when nothing is left.
     """
-    from reconstruction_pipeline.stages.mesh.rendered_depth import keep_agreed, render_depths
+    from reconstruction_pipeline.stages.mesh.rendered_depth import keep_agreed, render_depths, without_ignored
 
     model = poses.model()
     views = [fit(pinhole_view(model, image), settings.render_side) for image in model.images]
+    counts = [what_counts(poses.mask(i.name), view) for i, view in zip(model.images, views, strict=True)]
     gaussians = splats.gaussians()
     surfaces = render_depths(gaussians, views, settings, lambda share: progress.report(STAGE, 55 * share, 100, "depth"))
-    surfaces = keep_agreed(surfaces, select_neighbours(model, NEIGHBOURS), settings)
+    surfaces = keep_agreed(without_ignored(surfaces, counts), select_neighbours(model, NEIGHBOURS), settings)
     pictures = [read_picture(poses.image_path(i.name), view) for i, view in zip(model.images, views, strict=True)]
-    return mesh_of_surfaces(surfaces, poses, pictures, settings, workspace, progress)
+    return mesh_of_surfaces(surfaces, poses, pictures, counts, settings, workspace, progress)
 
 
 def mesh_of_surfaces(
-    surfaces: list[SurfaceView], poses: CameraPoses, pictures: list[npt.NDArray[np.uint8]],
+    surfaces: list[SurfaceView], poses: CameraPoses, pictures: list[npt.NDArray[np.uint8]], counts: list[Bools | None],
     settings: MeshSettings, workspace: Path, progress: Progress,
 ) -> Mesh:  # fmt: skip
-    """The part after rendering: fuse the depth of `surfaces`, extract, clean, colour by `pictures`, write, measure."""
+    """The part after rendering: fuse the depth of `surfaces`, extract, clean, colour by `pictures` where they count,
+    write, measure.
+    """
     from reconstruction_pipeline.stages.mesh.files import write_glb, write_obj, write_ply
     from reconstruction_pipeline.stages.mesh.gates import measure, verdict_of
     from reconstruction_pipeline.stages.mesh.preview import write_previews
 
     low, high, voxel = region_of(surfaces, settings)
     views = [surface.view for surface in surfaces]
-    mesh, counts = _surface(surfaces, views, pictures, low, high, voxel, settings, progress)
+    mesh, numbers = _surface(surfaces, views, pictures, counts, low, high, voxel, settings, progress)
     progress.report(STAGE, 90, 100, "files")
     workspace.mkdir(parents=True, exist_ok=True)
     write_ply(workspace / "mesh.ply", mesh)
     write_glb(workspace / "mesh.glb", mesh)
     write_obj(workspace / "mesh.obj", mesh)
     write_previews(workspace / "previews", mesh, views, pictures)
-    metrics = measure(mesh, surfaces, poses.model(), voxel) | counts
+    metrics = measure(mesh, surfaces, poses.model(), voxel) | numbers
     metrics |= {"backend": "tsdf_cpu", "fallback_level": 0}
     progress.report(STAGE, 100, 100)
     return Mesh(workspace, metrics, Verdict.of(verdict_of(metrics, settings)))
@@ -106,7 +113,7 @@ def region_of(
 
 def _surface(
     surfaces: list[SurfaceView], views: list[PinholeView], pictures: list[npt.NDArray[np.uint8]],
-    low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], voxel: float,
+    counts: Sequence[Bools | None], low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], voxel: float,
     settings: MeshSettings, progress: Progress,
 ) -> tuple[TriangleMesh, dict[str, Any]]:  # fmt: skip
     from reconstruction_pipeline.stages.mesh import clean
@@ -131,5 +138,5 @@ def _surface(
     vertices, faces = clean.drop_small_components(vertices, faces)
     progress.report(STAGE, 82, 100, "colours")
     normals = clean.vertex_normals(vertices, faces)
-    colours = colour_vertices(vertices, faces, normals, views, pictures, 2 * voxel)
+    colours = colour_vertices(vertices, faces, normals, views, pictures, 2 * voxel, counts)
     return TriangleMesh(vertices, faces, normals, colours), {"extracted_faces": extracted}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -119,6 +119,14 @@ def _reach(depth, y, x, dy, dx):  # type: ignore[no-untyped-def]
     if y + dy < 0 or x + dx < 0 or y + dy >= depth.shape[0] or x + dx >= depth.shape[1]:
         return 0
     return dy + dx if abs(depth[y + dy, x + dx] - depth[y, x]) < SAME_SURFACE * depth[y, x] else 0
+
+
+def without_ignored(surfaces: list[SurfaceView], counts: Sequence[npt.NDArray[np.bool_] | None]) -> list[SurfaceView]:
+    """Set to unknown what does not count: `counts` (H, W) per view, None where all of it does."""
+    return [
+        s if seen is None else s._replace(depth=np.where(seen, s.depth, 0).astype(np.float32))
+        for s, seen in zip(surfaces, counts, strict=True)
+    ]
 
 
 def keep_agreed(surfaces: list[SurfaceView], neighbours: list[list[int]], settings: MeshSettings) -> list[SurfaceView]:
