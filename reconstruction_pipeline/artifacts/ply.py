@@ -14,6 +14,7 @@ from plyfile import PlyData, PlyElement, PlyParseError
 
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact
 from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
+from reconstruction_pipeline.artifacts.ply_header import read_header
 
 SH_COEFFICIENTS = {0: 1, 1: 4, 2: 9, 3: 16}
 
@@ -44,6 +45,7 @@ def write_ply(path: Path, gaussians: Gaussians, sh_degree: int = 3) -> None:
 
 def read_ply(path: Path) -> Gaussians:
     """Read Gaussians of any SH degree up to 3; raise `InvalidArtifact` for any other file."""
+    read_header(path)  # plyfile allocates what a header claims
     try:
         vertex = PlyData.read(str(path))["vertex"]
         fields = set(vertex.data.dtype.names)

@@ -6,20 +6,34 @@ from pathlib import Path
 
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact, UsageError
 from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
-from reconstruction_pipeline.stages.compression.codecs.base import Codec, WriteOptions
+from reconstruction_pipeline.stages.compression.codecs.base import Codec, WriteOptions, require_sound
+from reconstruction_pipeline.stages.compression.codecs.compressed_ply import CompressedPlyCodec
+from reconstruction_pipeline.stages.compression.codecs.glb import GlbCodec
 from reconstruction_pipeline.stages.compression.codecs.ply import PlyCodec
 from reconstruction_pipeline.stages.compression.codecs.sog import SogCodec
+from reconstruction_pipeline.stages.compression.codecs.splat import SplatCodec
+from reconstruction_pipeline.stages.compression.codecs.spz import SpzCodec
 
 __all__ = ["CODECS", "Codec", "WriteOptions", "codec_for", "read_splats", "write_splats"]
 
-CODECS: dict[str, Codec] = {codec.suffix: codec for codec in (PlyCodec(), SogCodec())}
+CODECS: dict[str, Codec] = {
+    codec.suffix: codec
+    for codec in (PlyCodec(), CompressedPlyCodec(), SogCodec(), SpzCodec(), SplatCodec(), GlbCodec())
+}
+NOT_SUPPORTED = {
+    ".ksplat": "the format of one viewer that is no longer developed",
+    ".gltf": "glTF in several files; its binary form .glb is read and written",
+}
 
 
 def codec_for(path: Path) -> Codec:
     """The codec of the longest suffix that fits; raises `UsageError` for an unknown format."""
     fitting = [suffix for suffix in CODECS if path.name.lower().endswith(suffix)]
+    known = ", ".join(sorted(CODECS))
+    if path.suffix.lower() in NOT_SUPPORTED:
+        raise UsageError(f"{path}: {path.suffix} is {NOT_SUPPORTED[path.suffix.lower()]}; use one of {known}.")
     if not fitting:
-        raise UsageError(f"{path}: not a known splat format; use one of {', '.join(sorted(CODECS))}.")
+        raise UsageError(f"{path}: not a known splat format; use one of {known}.")
     return CODECS[max(fitting, key=len)]
 
 
@@ -28,7 +42,7 @@ def read_splats(path: Path) -> Gaussians:
     codec = codec_for(path)
     if not path.is_file():
         raise InvalidArtifact(f"{path}: no such file; give a {codec.name} file.")
-    return codec.read(path)
+    return require_sound(path, codec.read(path))
 
 
 def write_splats(path: Path, gaussians: Gaussians, options: WriteOptions | None = None) -> None:
