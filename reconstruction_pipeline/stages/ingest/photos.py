@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -140,10 +140,13 @@ def check_photo(photos: PhotoSet, photo: Photo, limits: IngestLimits) -> tuple[s
     return (kind, height, width) if turned else (kind, width, height)
 
 
-def probe_photos(path: Path, limits: IngestLimits) -> Probe:
+def probe_photos(path: Path, limits: IngestLimits, alive: Callable[[], None] = lambda: None) -> Probe:
     """Probe a folder or zip of photos; raise `InputRejected` when it is no photo set."""
     with PhotoSet(path, limits) as photos:
-        checks = {photo.name: check_photo(photos, photo, limits) for photo in photos.photos}
+        checks = {}
+        for photo in photos.photos:
+            alive()
+            checks[photo.name] = check_photo(photos, photo, limits)
         usable = {name: found for name, found in checks.items() if found}
         unusable = tuple(name for name, found in checks.items() if not found)
         if not checks:

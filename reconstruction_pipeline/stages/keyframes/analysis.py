@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from av.video.reformatter import VideoReformatter
 
 from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.kernels.parallax import parallax_ratio
@@ -59,13 +57,13 @@ class _Rows:
 
 def analyse(reader: VideoReader, expected_frames: int, rate_hz: float, progress: Progress) -> Analysis:
     """Score every frame of the video. Raises what the reader and `progress` raise."""
-    rows, reformatter, tracker = _Rows(), VideoReformatter(), MotionTracker()
+    rows, tracker = _Rows(), MotionTracker()
     trackers = [tracker]
     # By time, for rates that vary, and by count, for timestamps that are wrong.
     stride = max(1, round(rate_hz / MOTION_RATE_HZ))
     last_time, last_index = -np.inf, -stride
-    for decoded in reader.frames():
-        gray = _gray(reformatter, decoded.frame)
+    for decoded in reader.grays(SHARPNESS_SIZE):
+        gray = decoded.array
         rows.times.append(decoded.time_s)
         rows.sharpness.append(sharpness(gray))
         rows.dark += float(gray.mean()) < DARK_MEAN or float(gray.std()) < FLAT_STD
@@ -93,19 +91,6 @@ def analyse(reader: VideoReader, expected_frames: int, rate_hz: float, progress:
         rows.dark / max(len(rows.times), 1),
         reader.errors,
     )
-
-
-def _gray(reformatter: VideoReformatter, frame: Any) -> npt.NDArray[np.uint8]:
-    width, height = frame.width, frame.height
-    scale = min(1.0, SHARPNESS_SIZE / max(width, height))
-    small = reformatter.reformat(
-        frame,
-        width=max(16, round(width * scale)),
-        height=max(16, round(height * scale)),
-        format="gray",
-        interpolation="AREA",
-    )
-    return np.asarray(small.to_ndarray())
 
 
 def _small(gray: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

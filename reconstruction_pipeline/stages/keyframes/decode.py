@@ -1,99 +1,90 @@
-"""Reading a video as a stream of frames with their times; memory does not depend on its length."""
+"""Reading a video, in a child process with limits: a file may break the decoder, but nothing else."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import av
-import av.error
+import numpy as np
+import numpy.typing as npt
 
-from reconstruction_pipeline.artifacts.errors import InputRejected
+from reconstruction_pipeline.artifacts.guarded import ChildFailed, ChildLimits, GuardedChild
 
-# Decoding forward beats seeking when the next wanted frame is nearer than this; GOPs are often longer.
-SEEK_AHEAD_S = 4.0
+WORKER = "reconstruction_pipeline.stages.keyframes.decode_worker"
+
+
+@dataclass(frozen=True)
+class DecodeLimits:
+    """What decoding one video may take.
+
+    memory_mb: beyond it the decoder is stopped. 8K video of 10 bits takes about 4000 on 16 cores.
+    stall_s: without a frame for this long, seconds, the decoder counts as hung.
+    max_frames: no capture needs more; it also ends files that never do.
+    max_pixels: of one frame.
+    """
+
+    memory_mb: int = 6000
+    stall_s: float = 60.0
+    max_frames: int = 2_000_000
+    max_pixels: int = 80_000_000
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A frame, its place among the frames that decode, its time in seconds (display clock, edit list applied)."""
+    """A frame as array: its place among the frames that decode, its time in seconds (display clock, edit list applied).
+
+    `array` is uint8, (H, W) in grey or (H, W, 3) in colour.
+    """
 
     index: int
     time_s: float
-    frame: Any
+    array: npt.NDArray[np.uint8]
 
 
 @dataclass
 class VideoReader:
-    """One pass over the first real video stream.
+    """Passes over one video stream (`stream` counts all streams of the file; None takes the first real video).
 
-    `errors` counts what would not decode; `aspect` is a pixel's width over its height, known once frames come;
-    `skipped` tells that indices no longer count from the beginning.
+    After a pass, `errors` counts what would not decode in it, and `problem` completes "the decoder …" where it was
+    stopped or stopped itself before the end, and is empty otherwise.
     """
 
     path: Path
+    stream: int | None = None
+    limits: DecodeLimits = DecodeLimits()
     errors: int = 0
-    aspect: float = 1.0
-    skipped: bool = False
+    problem: str = ""
 
-    def frames(self, wanted: Sequence[float] | None = None) -> Iterator[Decoded]:
-        """All frames in display order; with `wanted` (their times) it may skip stretches without any of them.
+    def grays(self, max_size: int) -> Iterator[Decoded]:
+        """Every frame in display order: luma (H, W), square pixels, as stored, longest side at most `max_size`."""
+        yield from self._pass(max_size, None)
 
-        Times may repeat (phones write such files), so compare indices until something was skipped.
+    def pictures(self, wanted: Sequence[tuple[int, float]], max_size: int) -> Iterator[Decoded]:
+        """The frames of the given (index, time), ascending: (H, W, 3), upright, BT.709, longest side at most
+        `max_size`. Stretches without any of them are skipped where the file has key frames to skip to.
         """
-        try:
-            container = av.open(str(self.path), options={"protocol_whitelist": "file"})
-        except av.error.FFmpegError as error:
-            raise InputRejected(f"{self.path.name}: not a readable video ({error.strerror}); add it again.") from error
-        with closing(container):
-            streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-            if not streams:
-                raise InputRejected(f"{self.path.name}: the file has no video stream; give the video itself.")
-            stream = streams[0]
-            stream.thread_type = "AUTO"
-            self.aspect = float(stream.sample_aspect_ratio or 1.0)
-            yield from self._decode(container, stream, sorted(wanted or ()))
+        if wanted:
+            yield from self._pass(max_size, [(int(index), float(time)) for index, time in wanted])
 
-    def _decode(self, container: Any, stream: Any, wanted: list[float]) -> Iterator[Decoded]:
-        period = 1.0 / float(stream.average_rate or stream.base_rate or 30)
-        key_times = _key_frame_times(stream) if wanted else []
-        last = -period
-        index = 0
-        packets = container.demux(stream)
-        while True:
+    def _pass(self, max_size: int, wanted: list[tuple[int, float]] | None) -> Iterator[Decoded]:
+        limits = self.limits
+        request = {
+            "path": str(self.path.absolute()),
+            "stream": self.stream,
+            "max_pixels": limits.max_pixels,
+            "max_frames": limits.max_frames,
+            "size": max_size,
+            "wanted": wanted,
+        }
+        self.errors, self.problem = 0, ""
+        with GuardedChild(WORKER, request, ChildLimits(limits.memory_mb, limits.stall_s)) as child:
             try:
-                packet = next(packets)
-            except StopIteration:
-                return
-            except av.error.FFmpegError:
-                self.errors += 1
-                return
-            try:
-                frames = packet.decode()
-            except av.error.EOFError:
-                continue
-            except av.error.FFmpegError:
-                self.errors += 1
-                continue
-            for frame in frames:
-                last = float(frame.time) if frame.time is not None else last + period
-                yield Decoded(index, last, frame)
-                index += 1
-            # Phones write files whose first timestamps are out of order: what is just behind may still come.
-            wanted = [t for t in wanted if t > last - SEEK_AHEAD_S]
-            # Only a key frame that lies ahead of here saves work; long GOPs often have none.
-            ahead = [t for t in key_times if wanted and last + SEEK_AHEAD_S < t < wanted[0] - SEEK_AHEAD_S / 8]
-            if ahead and wanted[0] > last:
-                key_times = [t for t in key_times if t > ahead[-1]]
-                container.seek(round(ahead[-1] / stream.time_base), stream=stream, backward=True)
-                packets = container.demux(stream)
-                self.skipped = True
-
-
-def _key_frame_times(stream: Any) -> list[float]:
-    """Decoding times of the key frames in the container's index, ascending; empty where it keeps none."""
-    entries = getattr(stream, "index_entries", None) or ()
-    return sorted(float(entry.timestamp * stream.time_base) for entry in entries if entry.is_keyframe)
+                for document, payload in child.messages():
+                    if summary := document.get("summary"):
+                        self.errors, self.problem = summary["errors"], summary["problem"]
+                        continue
+                    array = np.frombuffer(payload, np.uint8).reshape(document["shape"])
+                    yield Decoded(document["index"], document["time_s"], array)
+            except ChildFailed as failure:
+                self.errors, self.problem = self.errors + 1, str(failure)

@@ -3,34 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps
 
-from reconstruction_pipeline.stages.keyframes.color import is_hdr, tone_map
-
 Rgb = npt.NDArray[np.uint8]
-
-
-def upright_frame(reformatter: Any, frame: Any, aspect: float, max_size: int) -> Rgb:
-    """(H, W, 3) of a PyAV frame: square pixels, display rotation applied, longest side at most `max_size`.
-
-    `aspect` is the stream's sample aspect ratio (pixel width over height).
-    """
-    width = frame.width * aspect
-    scale = min(1.0, max_size / max(width, frame.height))
-    size = {"width": round(width * scale), "height": round(frame.height * scale)}
-    transfer = int(frame.color_trc or 0)
-    if is_hdr(transfer):
-        deep = reformatter.reformat(frame, format="rgb48le", interpolation="AREA", **size).to_ndarray()
-        image = tone_map(deep, transfer)
-    else:
-        image = reformatter.reformat(frame, format="rgb24", interpolation="AREA", **size).to_ndarray()
-    # FFmpeg's angle is counter-clockwise, as is NumPy's.
-    return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90) % 4))
 
 
 def upright_photo(path: Path, max_size: int) -> tuple[Rgb, float | None]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from av.video.reformatter import VideoReformatter
 
 from reconstruction_pipeline.artifacts.errors import InputRejected
 from reconstruction_pipeline.artifacts.progress import Progress
@@ -17,7 +16,7 @@ from reconstruction_pipeline.stages.keyframes import tables
 from reconstruction_pipeline.stages.keyframes.analysis import SHARPNESS_SIZE, Analysis, analyse
 from reconstruction_pipeline.stages.keyframes.decode import VideoReader
 from reconstruction_pipeline.stages.keyframes.gates import video_gates
-from reconstruction_pipeline.stages.keyframes.images import gray_of, upright_frame, write_jpeg
+from reconstruction_pipeline.stages.keyframes.images import gray_of, write_jpeg
 from reconstruction_pipeline.stages.keyframes.previews import contact_sheet, plot_selection
 from reconstruction_pipeline.stages.keyframes.selection import Selection, select
 from reconstruction_pipeline.stages.keyframes.settings import KeyframeSettings
@@ -31,14 +30,15 @@ def from_video(
     """Fill `workspace` from a video; (metrics, verdict)."""
     probe = source.probe()
     name = probe.get("name", source.media.name)
-    analysis = analyse(VideoReader(source.media), int(probe["frames"]), float(probe["rate_hz"]), progress)
+    reader = VideoReader(source.media, probe.get("stream"))
+    analysis = analyse(reader, int(probe["frames"]), float(probe["rate_hz"]), progress)
     if len(analysis.times) < settings.min_frames:
         raise InputRejected(
-            f"{name}: only {len(analysis.times)} of {probe['frames']} frames can be decoded; at least"
+            f"{name}: only {len(analysis.times)} of {probe['frames']} frames can be decoded{_why(reader)}; at least"
             f" {settings.min_frames} frames and {settings.min_duration_s:g} s are needed, copy the file again."
         )
     selection = select(analysis, settings)
-    written = _write_images(source.media, analysis, selection, settings, workspace, progress)
+    written = _write_images(reader, analysis, selection, settings, workspace, progress)
     names, blurs, (height, width) = written
     _write_tables(workspace, analysis, selection, names, blurs, width, height)
     tables.write_camera(workspace / "camera.json", True, width, height, None)
@@ -72,7 +72,7 @@ def from_video(
 
 
 def _write_images(
-    media: Path,
+    reader: VideoReader,
     analysis: Analysis,
     selection: Selection,
     settings: KeyframeSettings,
@@ -80,26 +80,28 @@ def _write_images(
     progress: Progress,
 ) -> tuple[list[str], list[float], tuple[int, int]]:
     """Second pass: (names, blur of each, (height, width))."""
-    wanted = analysis.times[selection.chosen]
+    wanted = list(zip(selection.chosen.tolist(), analysis.times[selection.chosen].tolist(), strict=True))
     names: list[str] = []
     blurs: list[float] = []
     size = (0, 0)
-    reader, reformatter = VideoReader(media), VideoReformatter()
-    for decoded in reader.frames(wanted.tolist()):
-        same = decoded.time_s == wanted[len(names)] if reader.skipped else decoded.index == selection.chosen[len(names)]
-        if not same:
-            continue
-        rgb = upright_frame(reformatter, decoded.frame, reader.aspect, settings.max_size)
+    for decoded in reader.pictures(wanted, settings.max_size):
+        rgb = decoded.array
         names.append(f"{len(names) + 1:05d}.jpg")
         write_jpeg(workspace / "images" / names[-1], rgb, settings.jpeg_quality)
         blurs.append(blur_extent(gray_of(rgb, SHARPNESS_SIZE)))
         size = rgb.shape[:2]
         progress.report("keyframes", len(names), len(wanted), "writing keyframes")
-        if len(names) == len(wanted):
-            break
     if len(names) != len(wanted):
-        raise InputRejected(f"{media.name}: {len(wanted) - len(names)} frames decode only once; copy the file again.")
+        why = f"the decoder {reader.problem}" if reader.problem else "the file changed meanwhile"
+        at = wanted[len(names)][1]
+        raise InputRejected(
+            f"{reader.path.name}: the frame at {at:.1f} s cannot be decoded twice ({why}); copy the file again."
+        )
     return names, blurs, size
+
+
+def _why(reader: VideoReader) -> str:
+    return f" (the decoder {reader.problem})" if reader.problem else ""
 
 
 def _write_tables(

@@ -1,0 +1,64 @@
+"""The child process of `decode.VideoReader`: decodes, scales, turns and converts, and sends plain arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import av.error
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from reconstruction_pipeline.artifacts.guarded import Replies, serve
+from reconstruction_pipeline.stages.keyframes.color import HDR_PEAK_NITS
+from reconstruction_pipeline.stages.keyframes.frames import Frame, FrameStream
+from reconstruction_pipeline.stages.keyframes.upright import gray_frame, signal_peak, upright_frame
+
+
+def work(request: dict[str, Any], replies: Replies) -> None:
+    """`request`: `path`, `stream`, `max_pixels`, `max_frames`, `size`, and `wanted`: null for all frames in grey, or a
+    list of [index, time] of those to be sent in colour.
+    """
+    stream = FrameStream(Path(request["path"]), request["stream"], request["max_pixels"], alive=replies.alive)
+    problem = ""
+    try:
+        if request["wanted"] is None:
+            problem = _grays(stream, request["size"], request["max_frames"], replies)
+        else:
+            _pictures(stream, request["size"], [(int(i), float(t)) for i, t in request["wanted"]], replies)
+    except av.error.FFmpegError as error:
+        problem = f"finds no readable video ({(error.strerror or str(error)).rstrip('.')})"
+    replies.send({"summary": {"errors": stream.errors, "problem": problem}})
+
+
+def _grays(stream: FrameStream, size: int, max_frames: int, replies: Replies) -> str:
+    reformatter = VideoReformatter()
+    for frame in stream.frames():
+        if frame.index >= max_frames:
+            return f"met more than {max_frames} frames"
+        _send(replies, frame, gray_frame(reformatter, frame.picture, stream.aspect, size))
+    return ""
+
+
+def _pictures(stream: FrameStream, size: int, wanted: list[tuple[int, float]], replies: Replies) -> None:
+    reformatter, sent, peak = VideoReformatter(), 0, None
+    for frame in stream.frames([time for _, time in wanted]):
+        # Early frames say it for all, and a pass begins at the first.
+        peak = peak or signal_peak(frame.picture)
+        index, time = wanted[sent]
+        if frame.time_s != time if stream.skipped else frame.index != index:
+            continue
+        rgb = upright_frame(reformatter, frame.picture, stream.aspect, size, peak or HDR_PEAK_NITS)
+        _send(replies, Frame(index, time, None), rgb)
+        sent += 1
+        if sent == len(wanted):
+            return
+
+
+def _send(replies: Replies, frame: Frame, array: np.ndarray) -> None:
+    data = np.ascontiguousarray(array)
+    replies.send({"index": frame.index, "time_s": frame.time_s, "shape": data.shape}, memoryview(data).cast("B"))
+
+
+if __name__ == "__main__":
+    serve(work)
