@@ -2,7 +2,8 @@
 
 HLG and PQ are decoded to display light as ITU-R BT.2100 defines, converted from BT.2020 primaries, and
 tone-mapped by Hable's filmic curve on the largest channel, as FFmpeg's `tonemap=hable:desat=0` does, so that hues
-stay. The curve is the same for every frame of a video: a frame's own brightest spot must not change the others.
+stay. The light is coded for the display of ITU-R BT.1886, as FFmpeg's `zscale` does. The curve is the same for every
+frame of a video: a frame's own brightest spot must not change the others.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ REFERENCE_NITS = 100.0
 HLG_PEAK_NITS = 1000.0
 # What a PQ video without metadata is taken to be graded for.
 HDR_PEAK_NITS = 1000.0
+DISPLAY_GAMMA = 2.4
 BT2020_TO_BT709 = np.array(
     [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]], np.float32
 )
@@ -51,8 +53,7 @@ def to_bt709_primaries(rgb: npt.NDArray[np.uint8], primaries: int) -> npt.NDArra
     """(H, W, 3) 8-bit RGB of H.273 `primaries` to those of BT.709; unchanged where they are close already."""
     if primaries not in WIDE_PRIMARIES:
         return rgb
-    codes = np.arange(256, dtype=np.float32) / 255
-    table = np.where(codes < 0.081, codes / 4.5, ((codes + 0.099) / 1.099) ** (1 / 0.45)).astype(np.float32)
+    table = (np.arange(256, dtype=np.float32) / 255) ** np.float32(DISPLAY_GAMMA)
     return _to_bytes(np.maximum(table[rgb] @ WIDE_PRIMARIES[primaries].T, 0))
 
 
@@ -79,5 +80,4 @@ def _hable(x: Any) -> Any:
 
 
 def _to_bytes(light: Array) -> npt.NDArray[np.uint8]:
-    coded = np.where(light < 0.018, 4.5 * light, 1.099 * np.maximum(light, 1e-6) ** 0.45 - 0.099)
-    return np.round(np.clip(coded, 0, 1) * 255).astype(np.uint8)
+    return np.round(np.clip(light, 0, 1) ** (1 / DISPLAY_GAMMA) * 255).astype(np.uint8)

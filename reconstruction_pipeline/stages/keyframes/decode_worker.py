@@ -7,6 +7,7 @@ from typing import Any
 
 import av.error
 import numpy as np
+import numpy.typing as npt
 from av.video.reformatter import VideoReformatter
 
 from reconstruction_pipeline.artifacts.guarded import Replies, serve
@@ -55,9 +56,9 @@ def _pictures(stream: FrameStream, size: int, wanted: list[tuple[int, float]], r
             return
 
 
-def _send(replies: Replies, frame: Frame, array: np.ndarray) -> None:
+def _send(replies: Replies, frame: Frame, array: npt.NDArray[np.uint8]) -> None:
     data = np.ascontiguousarray(array)
-    replies.send({"index": frame.index, "time_s": frame.time_s, "shape": data.shape}, memoryview(data).cast("B"))
+    replies.send({"index": frame.index, "time_s": frame.time_s, "shape": data.shape}, data.data.cast("B"))
 
 
 if __name__ == "__main__":

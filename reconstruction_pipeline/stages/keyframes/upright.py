@@ -8,6 +8,7 @@ from typing import Any
 import av.error
 import numpy as np
 import numpy.typing as npt
+from av.video.reformatter import Interpolation
 
 from reconstruction_pipeline.stages.keyframes.color import HDR_PEAK_NITS, is_hdr, to_bt709_primaries, tone_map
 
@@ -16,6 +17,7 @@ Rgb = npt.NDArray[np.uint8]
 # ITU-T H.273 matrix coefficients to swscale's names; what is not here is guessed from the size, as players do.
 MATRICES = {1: "ITU709", 4: "FCC", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M", 9: "BT2020", 10: "BT2020"}
 HD_HEIGHT = 720
+EXACTLY = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 # Shapes of pixels beyond this are damage, not anamorphic lenses.
 LARGEST_ASPECT = 4.0
 
@@ -24,7 +26,7 @@ def gray_frame(reformatter: Any, frame: Any, aspect: float, max_size: int) -> Rg
     """(H, W) luma of a PyAV frame, 0 to 255, square pixels, as stored (not turned), longest side at most `max_size`."""
     width, height = _size(frame, aspect, max_size)
     small = reformatter.reformat(
-        frame, width=width, height=height, format="gray", interpolation="AREA", **_colours(frame)
+        frame, width=width, height=height, format="gray", interpolation=Interpolation.AREA, **_colours(frame)
     )
     return np.asarray(small.to_ndarray())
 
@@ -37,7 +39,7 @@ def upright_frame(reformatter: Any, frame: Any, aspect: float, max_size: int, pe
     """
     width, height = _size(frame, aspect, max_size)
     transfer = int(frame.color_trc or 0)
-    options = {"width": width, "height": height, "interpolation": "AREA", **_colours(frame)}
+    options = {"width": width, "height": height, "interpolation": EXACTLY, **_colours(frame)}
     if is_hdr(transfer):
         deep = reformatter.reformat(frame, format="rgb48le", **options).to_ndarray()
         image = tone_map(deep, transfer, peak_nits)
