@@ -27,13 +27,19 @@ class CameraPath:
     """K keyframes in the viewer's world (y-up).
 
     `positions`, `targets` (K, 3); `half_tangents` (K, 2) of half the field of view in x and y;
-    `times` (K,) ascending, in frames at `FRAME_RATE`.
+    `times` (K,) ascending, in frames at `FRAME_RATE`. `start` is the keyframe that shows the scene first.
     """
 
     positions: Array
     targets: Array
     half_tangents: Array
     times: Array
+    start: int = 0
+
+    @property
+    def start_s(self) -> float:
+        """When the timeline passes the keyframe `start`."""
+        return float(self.times[self.start]) / FRAME_RATE
 
     @property
     def duration_s(self) -> float:
@@ -61,7 +67,20 @@ def captured_path(model: ColmapModel) -> CameraPath:
         targets * TO_VIEWER,
         np.array(tangents),
         _times(positions, targets, float(np.median(depths))),
+        int(np.argmax(view_scores(model)[order])),
     )
+
+
+def view_scores(model: ColmapModel) -> Array:
+    """(images,) how well each captured view introduces the scene: it shows much of it, and is level.
+
+    The share of sparse points that it sees, of the most that any image sees, less twice the sine of its roll.
+    """
+    seen = np.array([len(image.point_rows) for image in model.images], float)
+    # The picture's rows are level where the camera's x axis has nothing of the vertical.
+    roll = np.abs([image.rotation[0, 1] for image in model.images])
+    scores: Array = seen / max(seen.max(initial=0.0), 1.0) - 2.0 * roll
+    return scores
 
 
 def focus_depths(model: ColmapModel) -> Array:

@@ -5,46 +5,60 @@ from __future__ import annotations
 import base64
 import html
 import json
+import math
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from reconstruction_pipeline.artifacts.colmap import ColmapModel
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact
 from reconstruction_pipeline.viewer.camera_path import FRAME_RATE, CameraPath, captured_path
+from reconstruction_pipeline.viewer.limits import Limits, limits_of
 from reconstruction_pipeline.viewer.vendor import template
 
-NOTE_STYLE = (
-    "position:fixed;left:12px;top:10px;z-index:10;pointer-events:none;color:#ddd;"
-    "font:13px/1.4 system-ui,sans-serif;text-shadow:0 0 4px #000"
-)
+HERE = Path(__file__).parent
+PART_BYTES = 3 * 2**17
+"""The scene is in the page in parts of this size, so that its progress can be shown; a multiple of 3 for base64."""
+
+NO_GRADE = '<span id="scene-grade"></span>'
 
 
 def write_viewer(
     path: Path, sog_path: Path, model: ColmapModel, title: str, note: str = "", *, autoplay: bool = False
 ) -> None:
-    """Write one HTML file that shows `sog_path` offline, starting at the first captured camera.
+    """Write one HTML file that shows `sog_path` offline, starting at a captured camera that shows much of the scene.
 
-    `title` and `note` (e.g. "61,234 splats, grade B") are plain text for the page's corner. The captured
-    path is the timeline, paused at its start unless `autoplay`. Raises `MissingRequirement` when the viewer
-    is not installed and `InvalidArtifact` when the model has no images.
+    `title` and `note` (e.g. "61,234 splats") are plain text for the page's corner; `with_grade` adds the grade. The
+    captured path is the timeline, paused unless `autoplay`. Visitors are kept within `Limits`. Raises
+    `MissingRequirement` when the viewer is not installed and `InvalidArtifact` when the model has no images.
     """
     if not model.images:
         raise InvalidArtifact(f"{path}: the camera model has no images, so the viewer has no view to start at.")
     page = template()
     camera_path = captured_path(model)
-    content = base64.b64encode(sog_path.read_bytes()).decode()
     bootstrap = {
         "settings": viewer_settings(camera_path),
-        "contentUrl": f"data:application/octet-stream;base64,{content}",
+        # The scene is handed over by the page; the viewer asks for nothing but the name that tells its format.
+        "contentUrl": "data:application/octet-stream;base64,",
         "contentFilename": "scene.sog",
     }
-    caption = html.escape(title) + (f"<br>{html.escape(note)}" if note else "")
-    # The scene goes in last: what a title says can then never be taken for a mark.
+    view = _view(camera_path, limits_of(model), paused=not autoplay)
     page = page.replace("@@TITLE@@", html.escape(title), 1)
-    page = page.replace("<!--@@BODY@@-->", f'<div id="scene-note" style="{NOTE_STYLE}">{caption}</div>', 1)
-    page = page.replace("<!--@@HEAD@@-->", f'<script type="module">\n{_script(camera_path, autoplay)}</script>', 1)
+    page = page.replace("<!--@@HEAD@@-->", _module("before_start.js", view), 1)
     page = page.replace('"@@BOOTSTRAP@@"', _script_json(bootstrap), 1)
-    path.write_text(page, encoding="utf-8")
+    # Put together rather than replaced: what a title or a scene says can then never be taken for a mark.
+    before, middle, after = re.split("<!--@@(?:BODY|SCENE)@@-->", page)
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines((before, _body(title, note), middle))
+        file.writelines(_parts(sog_path.read_bytes()))
+        file.writelines((_module("after_start.js", view), after))
+
+
+def with_grade(page: str, grade: str) -> str:
+    """The text of a `viewer.html` with the scene's grade ("A" … "F") in its note; it may be graded only once."""
+    letter = html.escape(grade)
+    return page.replace(NO_GRADE, f'<span id="scene-grade" data-grade="{letter}">Grade {letter}</span>', 1)
 
 
 def viewer_settings(camera_path: CameraPath) -> dict[str, Any]:
@@ -53,8 +67,7 @@ def viewer_settings(camera_path: CameraPath) -> dict[str, Any]:
     Fields of view are those of a window shaped like the photographs; the page adapts them to the real one.
     """
     fovs = [_degrees(max(tangents)) for tangents in camera_path.half_tangents.tolist()]
-    positions, targets = camera_path.positions, camera_path.targets
-    start = {"position": positions[0].tolist(), "target": targets[0].tolist(), "fov": fovs[0]}
+    positions, targets, start = camera_path.positions, camera_path.targets, camera_path.start
     track = {
         "name": "captured path",
         "duration": camera_path.duration_s,
@@ -67,6 +80,7 @@ def viewer_settings(camera_path: CameraPath) -> dict[str, Any]:
             "values": {"position": positions.ravel().tolist(), "target": targets.ravel().tolist(), "fov": fovs},
         },
     }
+    initial = {"position": positions[start].tolist(), "target": targets[start].tolist(), "fov": fovs[start]}
     return {
         "version": 2,
         "tonemapping": "none",
@@ -80,17 +94,45 @@ def viewer_settings(camera_path: CameraPath) -> dict[str, Any]:
             "fringing": {"enabled": False, "intensity": 0.5},
         },
         "animTracks": [track],
-        "cameras": [{"initial": start}],
+        "cameras": [{"initial": initial}],
         "annotations": [],
         # The viewer plays a track only when it starts with it.
         "startMode": "animTrack",
     }
 
 
-def _script(camera_path: CameraPath, autoplay: bool) -> str:
-    script = (Path(__file__).parent / "page_script.js").read_text(encoding="utf-8")
-    script = script.replace("/*@@LENS@@*/ []", _script_json(camera_path.half_tangents.tolist()), 1)
-    return script.replace("/*@@PAUSED@@*/ true", _script_json(not autoplay), 1)
+def _view(camera_path: CameraPath, limits: Limits, *, paused: bool) -> dict[str, Any]:
+    """What our own scripts need to know."""
+    return {
+        "lens": camera_path.half_tangents.tolist(),
+        "start": camera_path.start,
+        "startSeconds": camera_path.start_s,
+        "paused": paused,
+        "low": limits.low.tolist(),
+        "high": limits.high.tolist(),
+        "reach": limits.reach,
+        "orbit": limits.orbit,
+    }
+
+
+def _body(title: str, note: str) -> str:
+    """The note in the corner and the progress bar."""
+    before, between, after = re.split("@@(?:NAME|NOTE)@@", (HERE / "page_body.html").read_text(encoding="utf-8"))
+    return "".join((before, html.escape(title), between, html.escape(note), after))
+
+
+def _parts(content: bytes) -> Iterator[str]:
+    """A script per part of the scene; base64 holds nothing that ends a string or a script."""
+    total = -(-len(content) // PART_BYTES)
+    for start in range(0, len(content), PART_BYTES):
+        part = base64.b64encode(content[start : start + PART_BYTES]).decode()
+        yield f'<script>scene.add("{part}", {total})</script>\n'
+
+
+def _module(name: str, view: dict[str, Any]) -> str:
+    """One of our scripts with the view in it; modules run in their order, once the whole page has arrived."""
+    script = (HERE / name).read_text(encoding="utf-8").replace("/*@@VIEW@@*/ {}", _script_json(view), 1)
+    return f'<script type="module">\n{script}</script>'
 
 
 def _script_json(value: Any) -> str:
@@ -99,6 +141,4 @@ def _script_json(value: Any) -> str:
 
 
 def _degrees(tangent: float) -> float:
-    from math import atan, degrees
-
-    return min(120.0, max(10.0, degrees(2.0 * atan(tangent))))
+    return min(120.0, max(10.0, math.degrees(2.0 * math.atan(tangent))))

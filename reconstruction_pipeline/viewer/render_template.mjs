@@ -19,7 +19,7 @@ const policy = [
     "form-action 'none'"
 ].join('; ');
 
-const page = renderViewerHtml({
+let page = renderViewerHtml({
     inlineCss: true,
     inlineJs: true,
     backgroundColor: [0, 0, 0],
@@ -28,10 +28,23 @@ const page = renderViewerHtml({
     bootstrap: '@@BOOTSTRAP@@'
 });
 
-const title = /<title>[^<]*<\/title>/;
-for (const mark of [title, /"@@BOOTSTRAP@@"/, /<!--@@HEAD@@-->/, /<!--@@BODY@@-->/]) {
+const replaceOnce = (text, by) => {
+    if (page.split(text).length !== 2) {
+        throw new Error(`the viewer's page does not have exactly one ${text}`);
+    }
+    page = page.replace(text, () => by);
+};
+
+const [title] = page.match(/<title>[^<]*<\/title>/) ?? [''];
+replaceOnce(title, `<!--\nThis page contains SuperSplat Viewer:\n${notice}-->\n        <title>@@TITLE@@</title>`);
+// The page adds limits and a start view to the running viewer, so it must get hold of it.
+replaceOnce('createViewer({ container: document.body,', 'window.sse.viewer = createViewer({ container: document.body,');
+replaceOnce('    const handle = {\n        app,', '    const handle = {\n        internals: viewer,\n        app,');
+// The scene comes last, so that the page can tell how much of it has arrived.
+replaceOnce('</script>\n    </body>', '</script>\n<!--@@SCENE@@-->\n    </body>');
+for (const mark of ['@@TITLE@@', '"@@BOOTSTRAP@@"', '<!--@@HEAD@@-->', '<!--@@BODY@@-->', '<!--@@SCENE@@-->']) {
     if (page.split(mark).length !== 2) {
         throw new Error(`the viewer's page does not have exactly one ${mark}`);
     }
 }
-writeFileSync(out, page.replace(title, () => `<!--\nThis page contains SuperSplat Viewer:\n${notice}-->\n        <title>@@TITLE@@</title>`));
+writeFileSync(out, page);

@@ -16,10 +16,11 @@ BALLS = {
 }
 SIZE = (480, 640)  # portrait, as phones film
 FOCAL = (560.0, 560.0)
+RED_SH = 0.5  # of the third harmonic of degree 1, -0.4886 x of the viewing direction
 
 
 def balls() -> Gaussians:
-    """300 small opaque Gaussians per ball, radius about 0.2."""
+    """300 small opaque Gaussians per ball, radius about 0.2; redder when looked at along -x than along +x."""
     rng = np.random.default_rng(3)
     means, colours = [], []
     for center, colour in BALLS.values():
@@ -30,6 +31,7 @@ def balls() -> Gaussians:
     count = 300 * len(BALLS)
     sh = np.zeros((count, 16, 3), np.float32)
     sh[:, 0] = np.concatenate(colours)
+    sh[:, 3, 0] = RED_SH
     return Gaussians(
         np.concatenate(means).astype(np.float32),
         np.full((count, 3), np.log(0.05), np.float32),
@@ -37,6 +39,13 @@ def balls() -> Gaussians:
         np.full(count, 5.0, np.float32),
         sh,
     )
+
+
+def colour_from(ball: str, eye: np.ndarray) -> np.ndarray:
+    """RGB of a ball looked at from `eye`."""
+    center, colour = BALLS[ball]
+    direction = (np.array(center) - eye) / np.linalg.norm(np.array(center) - eye)
+    return np.clip(colour + np.array([-0.48860251 * RED_SH * direction[0], 0.0, 0.0]), 0.0, 1.0)
 
 
 def cameras() -> ColmapModel:

@@ -90,6 +90,19 @@ def test_long_captures_are_thinned_and_even_in_pace() -> None:
     assert 1.1 < steps[-1] / steps[0] < 2.0
 
 
+def test_the_start_shows_much_and_is_level() -> None:
+    model = cameras()
+    half = model.images[0].point_rows[:6]
+    few = replace(model.images[0], xy=model.images[0].xy[:6], point_rows=half)
+    assert captured_path(replace(model, images=(few, *model.images[1:]))).start == 1
+    tilted = []
+    for image, degrees in zip(model.images, (12.0, 9.0, 3.0), strict=True):
+        c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+        tilted.append(replace(image, rotation=np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]) @ image.rotation))
+    path = captured_path(replace(model, images=tuple(tilted)))
+    assert path.start == 2 and path.start_s == path.duration_s
+
+
 def test_one_camera_is_a_path() -> None:
     model = cameras()
     path = captured_path(replace(model, images=model.images[:1]))

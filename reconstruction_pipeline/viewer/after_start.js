@@ -1,0 +1,70 @@
+// Runs after the viewer's start: shows what it does, begins at the chosen view, and keeps visitors in the scene.
+const { low, high, reach, orbit, startSeconds } = /*@@VIEW@@*/ {};
+const labels = {
+    play: 'Play the captured path', pause: 'Pause', orbitCamera: 'Turn around the scene', flyCamera: 'Fly',
+    settings: 'Settings', controlsButton: 'Keys and gestures', info: 'About the viewer',
+    enterFullscreen: 'Full screen', exitFullscreen: 'Leave full screen', controlsHintClose: 'Close', infoClose: 'Close'
+};
+
+const begin = async (viewer) => {
+    const { state, events } = viewer;
+    const { cameraManager: manager, inputController: input } = viewer.internals;
+    keepInside(manager, state);
+    // Its speeds are for metres; a scene has the unit in which the cameras look `reach` far.
+    for (const device of [input, input._keyboardMouse, input._gamepad]) {
+        device.moveSpeed = reach;
+    }
+    // The viewer goes back to the mode before the path when somebody takes over.
+    state.cameraMode = orbit ? 'orbit' : 'fly';
+    viewer.seek(startSeconds);
+    manager.snap();
+    await new Promise((resolve) => viewer.app.once('frameend', resolve));
+    document.getElementById('scene-loading').classList.add('done');
+    document.body.classList.add('scene-shown');
+    const hint = document.getElementById('scene-hint');
+    hint.textContent = state.inputMode === 'touch' ? 'Drag to look around, pinch to move closer' : 'Drag to look around, scroll to move, space plays the captured path';
+    events.on('inputEvent', () => hint.classList.add('used'));
+};
+
+const keepInside = (manager, state) => {
+    const update = manager.update;
+    const focus = manager.camera.position.clone();
+    const inside = manager.camera.position.clone();
+    const clamp = (point) => {
+        ['x', 'y', 'z'].forEach((axis, i) => { point[axis] = Math.min(high[i], Math.max(low[i], point[axis])); });
+        return point;
+    };
+    manager.update = (seconds, frame) => {
+        update(seconds, frame);
+        const { camera } = manager;
+        clamp(inside.copy(camera.position));
+        if (state.cameraMode === 'anim' || inside.equals(camera.position)) {
+            return;
+        }
+        camera.calcFocusPoint(focus);
+        camera.position.copy(inside);
+        // At a wall an orbit goes on around what it looks at; a flight goes on as it looks.
+        if (state.cameraMode === 'orbit' && clamp(focus).distance(inside) > 0.05 * reach) {
+            camera.look(inside, focus);
+        }
+        manager.snap();
+    };
+};
+
+try {
+    window.scene.progress(85);
+    document.getElementById('scene-stage').textContent = 'Preparing the scene';
+    const viewer = await window.sse.viewer;
+    for (const [name, label] of Object.entries(labels)) {
+        document.querySelector(`.sse-${name}`)?.setAttribute('aria-label', label);
+    }
+    viewer.events.on('progress:changed', (percent) => window.scene.progress(85 + 0.15 * percent));
+    viewer.app.assets.on('error', (error) => window.scene.fail(`The scene in this page cannot be read (${error}).`));
+    if (viewer.state.loaded) {
+        await begin(viewer);
+    } else {
+        viewer.events.once('firstFrame', () => begin(viewer));
+    }
+} catch (error) {
+    window.scene.fail(`This browser cannot show the scene: it needs WebGL 2 or WebGPU (${error}).`);
+}
