@@ -8,13 +8,22 @@ from reconstruction_pipeline.orchestration.assets import ASSETS
 from reconstruction_pipeline.orchestration.executors import local_processes
 from reconstruction_pipeline.orchestration.io_manager import ArtifactIOManager
 from reconstruction_pipeline.orchestration.jobs import reconstruct_video
+from reconstruction_pipeline.orchestration.operations.alert_sensor import alerts
+from reconstruction_pipeline.orchestration.operations.quality_summary import (
+    quality_summary,
+    quality_weekly,
+    summarise_quality,
+)
+from reconstruction_pipeline.orchestration.operations.retention_job import retention, retention_nightly
+from reconstruction_pipeline.orchestration.operations.retire_job import retire_video
 from reconstruction_pipeline.orchestration.pipeline import Pipeline
 from reconstruction_pipeline.orchestration.sensors import video_uploads
 
 defs = dg.Definitions(
-    assets=ASSETS,
-    jobs=[reconstruct_video],
-    sensors=[video_uploads],
+    assets=[*ASSETS, quality_summary],
+    jobs=[reconstruct_video, retire_video, retention, summarise_quality],
+    sensors=[video_uploads, alerts],
+    schedules=[retention_nightly, quality_weekly],
     resources={"artifacts": ArtifactIOManager(), "pipeline": Pipeline()},
     executor=local_processes,
 )

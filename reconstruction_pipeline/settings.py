@@ -2,13 +2,25 @@
 
 - `RECONSTRUCTION_STORAGE`: folder or fsspec URL of all artifacts and deliverables
   (default: `storage/` beside `dagster.yaml` in a checkout, else `~/reconstruction`).
-- `RECONSTRUCTION_UPLOADS`: folder that the `video_uploads` sensor watches
+- `RECONSTRUCTION_UPLOADS`: folder or fsspec URL that the `video_uploads` sensor watches
   (default: `uploads/` beside the storage).
 - `RECONSTRUCTION_SCRATCH`: local folder for work in progress
   (default: `.scratch/` in a local storage, else a folder in the system's).
 - `RECONSTRUCTION_WEIGHTS`: local folder of optional model weights, such as those of LPIPS
   (default: `weights/` in a local storage).
 - `DAGSTER_HOME`: Dagster's instance (default: `dagster_home/` in a local storage).
+
+How it is operated, all optional (`Operation`):
+
+- `RECONSTRUCTION_EXECUTOR`: where steps of runs run: `processes` (default) or `docker`.
+- `RECONSTRUCTION_PROFILES`: the YAML file of the Docker executor's hardware profiles.
+- `RECONSTRUCTION_GPUS`: ids of the cards that steps may take, such as `0,1`
+  (default: `CUDA_VISIBLE_DEVICES`, else every card that the machine has).
+- `RECONSTRUCTION_WEBHOOK`: URL that failed runs, failed gates and refused uploads are posted to.
+- `RECONSTRUCTION_UI_URL`: address of Dagster's UI, for links in those posts.
+- `RECONSTRUCTION_RETENTION`: `report` (default) or `delete`: what the nightly schedule does.
+- `RECONSTRUCTION_MIN_FREE_GB`: uploads wait while the storage's disk has less (default 5).
+- `RECONSTRUCTION_MAX_UPLOAD_GB`: larger uploads are refused (default 100).
 """
 
 from __future__ import annotations
@@ -16,8 +28,24 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from reconstruction_pipeline.artifacts.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Operation:
+    """How a deployment is operated; see the module's table. `gpus` None means all."""
+
+    executor: str = "processes"
+    profiles: Path | None = None
+    gpus: tuple[str, ...] | None = None
+    webhook: str = ""
+    ui_url: str = ""
+    retention_deletes: bool = False
+    min_free_gb: float = 5.0
+    max_upload_gb: float = 100.0
 
 
 @dataclass(frozen=True)
@@ -25,15 +53,21 @@ class Settings:
     """Places, as plain strings and paths; see the module's table."""
 
     storage: str
-    uploads: Path
+    uploads: str
     scratch: Path
     weights: Path
     dagster_home: Path
+    operation: Operation = field(default_factory=Operation)
 
     @property
     def storage_is_local(self) -> bool:
         """Whether the storage root is a local folder."""
-        return "://" not in self.storage or self.storage.startswith("file://")
+        return _is_local(self.storage)
+
+    @property
+    def uploads_are_local(self) -> bool:
+        """Whether the watched place is a local folder."""
+        return _is_local(self.uploads)
 
 
 def checkout_root() -> Path | None:
@@ -58,9 +92,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     root = checkout_root()
     base = root / "storage" if root else Path.home() / "reconstruction"
     storage = env.get("RECONSTRUCTION_STORAGE") or str(base)
-    local = "://" not in storage or storage.startswith("file://")
-    if local:
-        home = Path(storage.removeprefix("file://")).expanduser().resolve()
+    if _is_local(storage):
+        home = _local_path(storage)
         storage = str(home)
         scratch = home / ".scratch"
         uploads = home.parent / "uploads"
@@ -68,13 +101,58 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         home = base
         scratch = Path(tempfile.gettempdir()) / "reconstruction_scratch"
         uploads = base.parent / "uploads"
+    watched = env.get("RECONSTRUCTION_UPLOADS") or str(uploads)
     return Settings(
         storage=storage,
-        uploads=Path(env.get("RECONSTRUCTION_UPLOADS") or uploads).expanduser().resolve(),
+        uploads=watched if not _is_local(watched) else str(_local_path(watched)),
         scratch=Path(env.get("RECONSTRUCTION_SCRATCH") or scratch).expanduser().resolve(),
         weights=Path(env.get("RECONSTRUCTION_WEIGHTS") or home / "weights").expanduser().resolve(),
         dagster_home=Path(env.get("DAGSTER_HOME") or home / "dagster_home").expanduser().resolve(),
+        operation=_operation(env),
     )
+
+
+def _operation(env: Mapping[str, str]) -> Operation:
+    profiles = env.get("RECONSTRUCTION_PROFILES")
+    gpus = env.get("RECONSTRUCTION_GPUS", env.get("CUDA_VISIBLE_DEVICES"))
+    return Operation(
+        executor=_choice(env, "RECONSTRUCTION_EXECUTOR", "processes", "docker"),
+        profiles=Path(profiles).expanduser().resolve() if profiles else None,
+        gpus=None
+        if gpus is None
+        else tuple(part.strip() for part in gpus.split(",") if part.strip() not in ("", "-1")),
+        webhook=env.get("RECONSTRUCTION_WEBHOOK", ""),
+        ui_url=env.get("RECONSTRUCTION_UI_URL", "").rstrip("/"),
+        retention_deletes=_choice(env, "RECONSTRUCTION_RETENTION", "report", "delete") == "delete",
+        min_free_gb=_number(env, "RECONSTRUCTION_MIN_FREE_GB", Operation.min_free_gb),
+        max_upload_gb=_number(env, "RECONSTRUCTION_MAX_UPLOAD_GB", Operation.max_upload_gb),
+    )
+
+
+def _choice(env: Mapping[str, str], name: str, default: str, other: str) -> str:
+    value = env.get(name) or default
+    if value not in (default, other):
+        raise UsageError(f"{name} is '{value}'; set it to {default} or {other}.")
+    return value
+
+
+def _number(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise UsageError(f"{name} is '{text}'; set it to a number of gigabytes.")
+    return value
+
+
+def _is_local(place: str) -> bool:
+    return "://" not in place or place.startswith("file://")
+
+
+def _local_path(place: str) -> Path:
+    return Path(place.removeprefix("file://")).expanduser().resolve()
 
 
 def use_dagster_home(settings: Settings) -> None:
@@ -91,7 +169,7 @@ def use_dagster_home(settings: Settings) -> None:
         partial.replace(config)
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     os.environ["RECONSTRUCTION_STORAGE"] = settings.storage
-    os.environ["RECONSTRUCTION_UPLOADS"] = str(settings.uploads)
+    os.environ["RECONSTRUCTION_UPLOADS"] = settings.uploads
     os.environ["RECONSTRUCTION_SCRATCH"] = str(settings.scratch)
     os.environ["RECONSTRUCTION_WEIGHTS"] = str(settings.weights)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")

@@ -16,7 +16,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +27,7 @@ from reconstruction_pipeline.artifacts.errors import InvalidArtifact
 from reconstruction_pipeline.artifacts.failure import StageFailure
 from reconstruction_pipeline.artifacts.keys import require_safe_key
 from reconstruction_pipeline.artifacts.manifest import MANIFEST, Manifest, describe_files
+from reconstruction_pipeline.artifacts.superseded import GRACE, superseded, version_name
 
 A = TypeVar("A", bound=Artifact)
 KEEP_VERSIONS = 3
@@ -35,10 +36,11 @@ KEEP_VERSIONS = 3
 class ArtifactStore:
     """Publishes and loads artifacts under `root`; work in progress lives under local `scratch`."""
 
-    def __init__(self, root: str | Path, scratch: Path, keep: int = KEEP_VERSIONS) -> None:
+    def __init__(self, root: str | Path, scratch: Path, keep: int = KEEP_VERSIONS, grace: timedelta = GRACE) -> None:
         self.root = UPath(root)
         self.scratch = Path(scratch)
         self.keep = keep
+        self.grace = grace
 
     @property
     def is_local(self) -> bool:
@@ -58,7 +60,7 @@ class ArtifactStore:
         """
         artifact.validate()
         now = datetime.now(UTC)
-        version = f"{now:%Y%m%dT%H%M%S%f}-{uuid.uuid4().hex[:6]}"
+        version = version_name(now, uuid.uuid4().hex[:6])
         manifest = Manifest(
             kind=artifact.KIND,
             schema=artifact.SCHEMA,
@@ -162,6 +164,7 @@ class ArtifactStore:
                 partial.parent.mkdir(parents=True, exist_ok=True)
                 target.fs.get(f"{target.path}/", str(partial), recursive=True)
                 partial.replace(folder)
+            os.utime(folder)  # in use: retention forgets copies by the time since then
         for name, entry in manifest.files.items():
             path = folder / name
             if not path.is_file() or path.stat().st_size != entry.bytes:
@@ -171,7 +174,9 @@ class ArtifactStore:
         return folder
 
     def _prune(self, home: UPath, current: str) -> None:
-        versions = sorted(child.name for child in home.iterdir() if child.is_dir() and not child.name.startswith("."))
-        for version in versions[: -self.keep]:
-            if version != current:
-                home.fs.rm((home / version).path, recursive=True)
+        for version in superseded(self.versions(home), current, self.keep, datetime.now(UTC), self.grace):
+            home.fs.rm((home / version).path, recursive=True)
+
+    def versions(self, home: UPath) -> list[str]:
+        """Names of the folders in an asset's home, complete versions or not."""
+        return sorted(child.name for child in home.iterdir() if child.is_dir() and not child.name.startswith("."))

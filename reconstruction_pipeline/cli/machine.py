@@ -50,7 +50,8 @@ def ui(
 
     settings = load_settings()
     use_dagster_home(settings)
-    settings.uploads.mkdir(parents=True, exist_ok=True)
+    if settings.uploads_are_local:
+        Path(settings.uploads).mkdir(parents=True, exist_ok=True)
     beside = Path(sys.executable).with_name("dagster")
     program = str(beside) if beside.exists() else shutil.which("dagster")
     if program is None:

@@ -68,3 +68,7 @@ class Catalog:
         """`wanted`, or with a `-<hash8>` suffix when other content already has that name."""
         taken = self.get(wanted)
         return wanted if taken is None or taken.sha256 in ("", sha256) else f"{wanted[:70]}-{sha256[:8]}"
+
+    def keys(self) -> list[str]:
+        """The names of all entries, sorted."""
+        return sorted(path.stem for path in self.folder.glob("*.json")) if self.folder.exists() else []

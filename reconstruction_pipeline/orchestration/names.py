@@ -10,7 +10,12 @@ videos = dg.DynamicPartitionsDefinition(name=VIDEOS)
 GPU_POOL = "gpu"
 HARDWARE_TAG = "reconstruction/hardware"
 JOB = "reconstruct_video"
+RETIRE_JOB = "retire_video"
+RETENTION = "retention"
+QUALITY_SUMMARY = "quality_summary"
 GROUP = "reconstruction"
+OPERATIONS = "operations"
+OWNERS = ["team:reconstruction"]
 
 STAGES = (
     "source_video",

@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import dagster as dg
 
@@ -62,7 +63,7 @@ def video_uploads(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.S
     An unreadable file is refused with its sentence, once for every version of it, and makes no partition.
     Content that a video already has is not run again, whatever its file's date says.
     """
-    began, folder = time.monotonic(), load_settings().uploads
+    began, folder = time.monotonic(), Path(load_settings().uploads)
     uploads = find_uploads(folder)
     memory, due = Memory.of(context.cursor, uploads, time.time())
     requests: list[dg.RunRequest] = []

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,11 +30,18 @@ POLL_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class StageCall:
-    """`entry` is "module:function"; it is called as `function(*args, progress=..., **options)` in the child."""
+    """`entry` is "module:function"; it is called as `function(*args, progress=..., **options)` in the child.
+
+    It may take `limit_s` seconds of wall time, and gets `environment` on top of ours and, if there are any, only
+    these `cores`.
+    """
 
     entry: str
     args: tuple[Any, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    limit_s: float = float("inf")
+    environment: Mapping[str, str] = field(default_factory=dict)
+    cores: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,8 +62,10 @@ def run_stage_process(call: StageCall, progress: Progress) -> StageOutcome:
     The child's own output goes where ours goes: on a step, to its compute log.
 
     Raises the stage's own `ReconstructionError`, `TransientFailure` when the child was killed or met an
-    `OSError`, and `StageFailed` for any other exception of the child (its traceback is on stderr).
+    `OSError`, and `StageFailed` for any other exception of the child (its traceback is on stderr) or when its
+    time is up.
     """
+    deadline = time.monotonic() + call.limit_s
     with tempfile.TemporaryDirectory(prefix="reconstruct-stage-") as folder:
         result_path = Path(folder) / "result"
         read_end, write_end = os.pipe()
@@ -63,6 +73,7 @@ def run_stage_process(call: StageCall, progress: Progress) -> StageOutcome:
             [sys.executable, "-m", "reconstruction_pipeline.orchestration.stage_worker", str(write_end), result_path],
             stdin=subprocess.PIPE,
             pass_fds=[write_end],
+            env={**os.environ, **call.environment},
             start_new_session=True,  # a terminal's Ctrl-C reaches only us; we stop the child in order
         )
         os.close(write_end)
@@ -70,11 +81,15 @@ def run_stage_process(call: StageCall, progress: Progress) -> StageOutcome:
             assert child.stdin is not None
             child.stdin.write(pickle.dumps(call))
             child.stdin.flush()  # kept open: its end tells the child that we are gone
-            _forward_progress(read_end, progress.report)
-            child.wait()
+            in_time = _forward_progress(read_end, progress.report, deadline) and _ends(child, deadline)
         finally:
             os.close(read_end)
             _stop(child)
+        if not in_time:
+            raise StageFailed(
+                f"{call.entry.partition(':')[2]} was stopped after {call.limit_s / 60:.3g} minutes, its limit; choose a"
+                " smaller preset, or raise time_limit_factor."
+            )
         if not result_path.exists():
             raise TransientFailure(
                 f"the process of {call.entry} ended without a result (exit status {child.returncode})."
@@ -87,19 +102,32 @@ def run_stage_process(call: StageCall, progress: Progress) -> StageOutcome:
     return outcome
 
 
-def _forward_progress(read_end: int, report: Callable[[str, float, float, str], None]) -> None:
-    """Pass reports on until the child closes its end; wakes often so that signals are served."""
+def _forward_progress(read_end: int, report: Callable[[str, float, float, str], None], deadline: float) -> bool:
+    """Pass reports on until the child closes its end; False when it has not by the deadline (monotonic seconds).
+
+    Wakes often, so that signals are served.
+    """
     buffer = b""
     with selectors.DefaultSelector() as selector:
         selector.register(read_end, selectors.EVENT_READ)
-        while True:
+        while time.monotonic() < deadline:
             if not selector.select(POLL_SECONDS):
                 continue
             if not (chunk := os.read(read_end, 65536)):
-                return
+                return True
             *lines, buffer = (buffer + chunk).split(b"\n")
             for line in lines:
                 report(*json.loads(line))
+    return False
+
+
+def _ends(child: subprocess.Popen[bytes], deadline: float) -> bool:
+    """Whether the child, which reports no more, ends in time."""
+    try:
+        child.wait(None if deadline == float("inf") else max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:

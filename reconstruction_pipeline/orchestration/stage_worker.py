@@ -81,6 +81,8 @@ def main() -> None:
     """Entry of `python -m reconstruction_pipeline.orchestration.stage_worker PROGRESS_FD RESULT_PATH`."""
     progress = PipeProgress(int(sys.argv[1]))
     call: StageCall = pickle.load(sys.stdin.buffer)
+    if call.cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, call.cores)  # before numba and BLAS count them
     threading.Thread(target=_die_with_parent, args=(sys.stdin.buffer,), daemon=True).start()
     outcome = run(call, progress)
     result = Path(sys.argv[2])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,13 @@ from reconstruction_pipeline.artifacts.errors import InvalidArtifact, UsageError
 from reconstruction_pipeline.artifacts.failure import StageFailure
 from reconstruction_pipeline.artifacts.keys import require_safe_key, video_key
 from reconstruction_pipeline.artifacts.store import ArtifactStore
+from reconstruction_pipeline.artifacts.superseded import superseded, version_name
 
 
 @pytest.fixture(params=["local", "object_store"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ArtifactStore:
     root = tmp_path / "storage" if request.param == "local" else f"memory://store-{tmp_path.name}"
-    return ArtifactStore(str(root), tmp_path / "scratch", keep=2)
+    return ArtifactStore(str(root), tmp_path / "scratch", keep=2, grace=timedelta(0))
 
 
 def make_keyframes(store: ArtifactStore, text: str = "jpeg", key: str = "clip") -> Keyframes:
@@ -52,6 +54,25 @@ def test_old_versions_are_dropped_beyond_the_limit(store: ArtifactStore) -> None
     with pytest.raises(InvalidArtifact, match="gone"):
         store.load(Keyframes, "clip", versions[0])
     assert store.load(Keyframes, "clip", versions[2]).path("images", "a.jpg").read_text() == "2"
+
+
+def test_a_version_that_may_still_be_read_is_kept(tmp_path: Path) -> None:
+    store = ArtifactStore(tmp_path / "storage", tmp_path / "scratch", keep=1)
+    reader = store.publish("clip", make_keyframes(store, "old"))
+    for text in "abc":
+        store.publish("clip", make_keyframes(store, text))
+    assert reader.path("images", "a.jpg").read_text() == "old"
+
+
+def test_what_is_superseded_is_neither_current_nor_among_the_last_nor_recent() -> None:
+    now = datetime(2030, 1, 10, tzinfo=UTC)
+    names = [version_name(now - timedelta(days=days), f"{days:06d}") for days in (9, 8, 7, 6, 1, 0)]
+    day = timedelta(days=1)
+    assert superseded([*names, "notes", "2030"], names[-1], 2, now, day) == names[:4]
+    assert superseded(names, names[1], 2, now, day) == [names[0], names[2], names[3]]
+    # The one replaced 1 day ago was the newest until then: a reader may have begun with it.
+    assert superseded(names, names[-1], 1, now, 2 * day) == names[:3]
+    assert superseded(names[:1], None, 0, now, day) == []
 
 
 def test_an_incomplete_artifact_is_refused_and_the_current_one_stays(store: ArtifactStore) -> None:

@@ -35,10 +35,12 @@ class CannedStages:
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     errors: dict[str, list[Exception]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    full_calls: list[StageCall] = field(default_factory=list)
 
     def __call__(self, call: StageCall, progress: Progress) -> StageOutcome:
         function = call.entry.split(":")[1]
         self.calls.append(function)
+        self.full_calls.append(call)
         progress.report(function, 1, 1)
         if self.errors.get(function):
             raise self.errors[function].pop(0)

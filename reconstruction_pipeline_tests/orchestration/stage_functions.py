@@ -50,3 +50,24 @@ def work_for_ever(pid_file: str, progress: Progress) -> None:
     while True:
         progress.report("working", 0, 0)
         time.sleep(0.02)
+
+
+def surroundings(progress: Progress) -> tuple[str, list[int], int]:
+    """The card, the cores, and how many of them a stage's numerics would count."""
+    import numba
+
+    return os.environ["CUDA_VISIBLE_DEVICES"], sorted(os.sched_getaffinity(0)), int(numba.config.NUMBA_NUM_THREADS)
+
+
+def hang(progress: Progress) -> None:
+    """Reports once and then never again, deaf to polite requests, as native code may be."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    progress.report("hanging", 0, 1)
+    time.sleep(600)
+
+
+def dawdle(progress: Progress) -> None:
+    """Works for ever, but ends when it is told to."""
+    while True:
+        progress.report("dawdling", 0, 0)
+        time.sleep(0.02)

@@ -31,7 +31,7 @@ def metrics(line: Line) -> dict[str, object]:
 def test_definitions_load_and_have_the_contracts_names() -> None:
     dg.Definitions.validate_loadable(defs)
     graph = defs.get_repository_def().asset_graph
-    assert {key.path[-1] for key in graph.get_all_asset_keys()} == set(STAGES)
+    assert {key.path[-1] for key in graph.get_all_asset_keys()} == {*STAGES, "quality_summary"}
     parents = {key.path[-1]: {p.path[-1] for p in graph.get(key).parent_keys} for key in graph.get_all_asset_keys()}
     assert parents["depth_maps"] == {"camera_poses"}
     assert parents["gaussian_splats"] == {"camera_poses", "depth_maps"}

@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reconstruction_pipeline.artifacts.errors import Cancelled, InputRejected, StageFailed
 from reconstruction_pipeline.artifacts.progress import NullProgress, RecordingProgress
+from reconstruction_pipeline.orchestration import stage_process
 from reconstruction_pipeline.orchestration.stage_process import StageCall, TransientFailure, run_stage_process
 
 FUNCTIONS = "reconstruction_pipeline_tests.orchestration.stage_functions"
@@ -66,6 +68,15 @@ def test_an_io_error_is_transient_and_a_bug_is_not() -> None:
         run_stage_process(call("disk_error"), NullProgress())
     with pytest.raises(StageFailed, match="unexpected KeyError"):
         run_stage_process(call("bug"), NullProgress())
+
+
+@pytest.mark.parametrize("stage", ["hang", "dawdle"])
+def test_a_stage_whose_time_is_up_is_stopped_and_that_is_final(stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage_process, "GRACE_SECONDS", 1.0)
+    began = time.monotonic()
+    with pytest.raises(StageFailed, match=rf"{stage} was stopped after 0\.05 minutes, its limit"):
+        run_stage_process(replace(call(stage), limit_s=3.0), NullProgress())
+    assert 3 <= time.monotonic() - began < 15
 
 
 def test_cancelling_ends_the_child_and_its_children(tmp_path: Path) -> None:

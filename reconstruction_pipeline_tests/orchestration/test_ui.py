@@ -98,10 +98,12 @@ def test_the_code_location_shows_job_sensor_and_assets(ui: Shown) -> None:
     )
     found = ui.server.graphql(query, at=LOCATION)["repositoryOrError"]
     assert JOB in [job["name"] for job in found["jobs"]]
-    assert found["sensors"] == [{"name": "video_uploads", "sensorState": {"status": "STOPPED"}}]
-    assert {node["assetKey"]["path"][-1] for node in found["assetNodes"]} == set(STAGES)
-    for node in found["assetNodes"]:
-        assert node["partitionStats"] == {"numMaterialized": 1, "numFailed": 0}
+    sensors = {sensor["name"]: sensor["sensorState"]["status"] for sensor in found["sensors"]}
+    assert sensors == {"video_uploads": "STOPPED", "alerts": "RUNNING"}
+    nodes = {node["assetKey"]["path"][-1]: node for node in found["assetNodes"]}
+    assert set(nodes) == {*STAGES, "quality_summary"}
+    for name, node in nodes.items():
+        assert name == "quality_summary" or node["partitionStats"] == {"numMaterialized": 1, "numFailed": 0}
         assert node["description"]
 
 

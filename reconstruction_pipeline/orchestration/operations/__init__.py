@@ -1,0 +1,1 @@
+"""What keeps a deployment healthy: retiring videos, retention, alerts, the weekly summary."""
