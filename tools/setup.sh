@@ -54,6 +54,8 @@ PY
 
 say "Fetching the viewer"
 .venv/bin/python -m reconstruction_pipeline.viewer.install
+say "Fetching the splat readers that tests compare with"
+.venv/bin/python -m reconstruction_pipeline_tests.readers
 say "Compiling kernels for this processor (once)"
 .venv/bin/python -m reconstruction_pipeline.warmup
 .venv/bin/reconstruct doctor --strict --for cpu
