@@ -26,7 +26,8 @@ system_packages() {
 
 # The stamp holds what the environment was made from, so that nothing is installed twice.
 stamp=.venv/.setup-stamp
-wanted=$(cat pyproject.toml constraints.txt tools/setup.sh reconstruction_pipeline/viewer/{package-lock.json,render_template.mjs} | sha256sum)
+wanted=$(cat pyproject.toml constraints.txt tools/setup.sh reconstruction_pipeline/viewer/{package-lock.json,render_template.mjs} \
+  reconstruction_pipeline_tests/readers/package-lock.json | sha256sum)
 [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && exit 0
 
 "$python" -c 'import ensurepip, venv' 2>/dev/null ||

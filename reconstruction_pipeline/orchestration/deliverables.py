@@ -16,6 +16,8 @@ from reconstruction_pipeline.artifacts.keys import require_safe_key
 CONTENTS: Mapping[str, tuple[str, str]] = {
     "scene.ply": ("gaussian_splats", "scene.ply"),
     "scene.sog": ("compressed_splats", "scene.sog"),
+    "scene.spz": ("compressed_splats", "scene.spz"),
+    "scene.glb": ("compressed_splats", "scene.glb"),
     "viewer.html": ("compressed_splats", "viewer.html"),
     "mesh.glb": ("mesh", "mesh.glb"),
     "mesh.ply": ("mesh", "mesh.ply"),
