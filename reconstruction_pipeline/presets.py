@@ -7,7 +7,7 @@ steps, as is the custom of the field.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, cast
 
 from reconstruction_pipeline.artifacts.errors import UsageError
 from reconstruction_pipeline.stages.compression.settings import CompressionSettings
@@ -86,3 +86,47 @@ def preset_named(name: str, device: str = "auto") -> Preset:
     row = PRESETS[name]
     training = replace(row.gaussian_splats, device=device)  # type: ignore[arg-type]
     return replace(row, gaussian_splats=with_cuda(training, **CUDA_TRAINING[name]))
+
+
+@dataclass(frozen=True)
+class PoseChoices:
+    """What a person knows of how a capture was filmed, whatever the preset; the fields are those of `PoseSettings`.
+
+    `known_distance`: (place, place, metres as text), or empty.
+    """
+
+    camera_height_m: float | None = None
+    known_distance: tuple[str, ...] = ()
+    path_length_m: float | None = None
+    given_poses: str = "use"
+    use_gps: bool = True
+
+    def settings(self, row: PoseSettings) -> PoseSettings:
+        """The preset's `row` with these; raises `UsageError` for a value that cannot be meant."""
+        from reconstruction_pipeline.stages.poses.known_length import check_known_length
+
+        if self.given_poses not in ("use", "ignore"):
+            raise UsageError(f"given_poses is '{self.given_poses}'; choose use or ignore.")
+        chosen = replace(
+            row,
+            camera_height_m=self.camera_height_m,
+            known_distance=_distance(self.known_distance),
+            path_length_m=self.path_length_m,
+            given_poses=cast(Literal["use", "ignore"], self.given_poses),
+            use_gps=self.use_gps,
+        )
+        check_known_length(chosen)
+        return chosen
+
+
+def _distance(parts: tuple[str, ...]) -> tuple[str, str, float] | None:
+    if not parts:
+        return None
+    try:
+        first, second, metres = parts
+        return first, second, float(metres)
+    except ValueError as error:
+        raise UsageError(
+            f"known_distance is '{' '.join(parts)}'; give two places and the metres between them, such as"
+            " 0s 12.5s 3.2 or a.jpg b.jpg 3.2."
+        ) from error

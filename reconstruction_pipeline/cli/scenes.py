@@ -28,6 +28,13 @@ class PresetName(StrEnum):
     quality = "quality"
 
 
+class GivenPoses(StrEnum):
+    """What becomes of poses that came with a capture."""
+
+    use = "use"
+    ignore = "ignore"
+
+
 PRESET = typer.Option(PresetName.balanced, help="How much time to spend; see the README's table.")
 DEVICE = typer.Option("auto", help="auto, cpu or cuda.")
 OUT = typer.Option(None, metavar="DIR", help="Copy the deliverables to DIR/<name>/.")
@@ -36,6 +43,42 @@ FINAL = typer.Option(
     False, "--final-on-all", help="After the measured scene, train another on every view and deliver that one."
 )
 AGAIN = typer.Option(False, "--again", help="Run although the same content was done with this preset.")
+
+FILMED = "What you know of the capture"
+CAMERA_HEIGHT = typer.Option(
+    None,
+    metavar="METRES",
+    min=0.01,
+    rich_help_panel=FILMED,
+    help="How high the camera was held over the floor or table it saw: the scene is then in metres.",
+)
+KNOWN_DISTANCE = typer.Option(
+    None,
+    metavar="PLACE PLACE METRES",
+    rich_help_panel=FILMED,
+    help="Two places of the camera and how far apart they are: the scene is then in metres. A place is a moment of the "
+    "video (12.5s), a photo (a.jpg) or a keyframe (00012.jpg). The farther apart, the better.",
+)
+PATH_LENGTH = typer.Option(
+    None,
+    metavar="METRES",
+    min=0.01,
+    rich_help_panel=FILMED,
+    help="How long the way was from the first frame of a video to its last: the scene is then in metres.",
+)
+GIVEN_POSES = typer.Option(
+    GivenPoses.use,
+    rich_help_panel=FILMED,
+    help="Camera poses that came with the photos (a COLMAP project, transforms.json): use them as they are, under the "
+    "same gates, or find them anew.",
+)
+GPS = typer.Option(
+    True,
+    "--gps/--no-gps",
+    rich_help_panel=FILMED,
+    help="Positions in EXIF, or in an SRT, GPX or CSV file beside the capture, put the scene in metres, x east and z "
+    "north; --no-gps leaves them alone.",
+)
 
 
 def run(
@@ -50,21 +93,31 @@ def run(
     accept_failed_gates: bool = ACCEPT,
     final_on_all: bool = FINAL,
     again: bool = AGAIN,
+    camera_height: float | None = CAMERA_HEIGHT,
+    known_distance: tuple[str, str, float] | None = KNOWN_DISTANCE,
+    path_length: float | None = PATH_LENGTH,
+    given_poses: GivenPoses = GIVEN_POSES,
+    gps: bool = GPS,
 ) -> int:
     """Reconstruct each INPUT as one scene: splats, mesh, viewer and report.
 
     The scenes are in Dagster's UI afterwards (reconstruct ui), with lineage, checks and pictures.
 
     Example: reconstruct run garden.mp4 --preset fastest --out results
+
+    In metres: reconstruct run garden.mp4 --known-distance 0s 12.5s 3.2
     """
     if name and len(inputs) > 1:
         raise UsageError("--name names one scene, but there are several inputs; leave it out.")
     from reconstruction_pipeline.orchestration.scene_run import SceneRequest
+    from reconstruction_pipeline.presets import PoseChoices
 
+    distance = tuple(str(part) for part in known_distance or ())
+    filmed = PoseChoices(camera_height, distance, path_length, given_poses.value, gps)
     code = 0
     for path in inputs:
         try:
-            request = SceneRequest(path, name, preset.value, device, accept_failed_gates, again, final_on_all)
+            request = SceneRequest(path, name, preset.value, device, accept_failed_gates, again, final_on_all, filmed)
             _one(context, request, out)
         except ReconstructionError as error:
             if len(inputs) == 1:

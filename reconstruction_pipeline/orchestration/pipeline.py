@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import dagster as dg
 from pydantic import Field
@@ -19,15 +19,18 @@ from reconstruction_pipeline.artifacts.failure import StageFailure
 from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.artifacts.store import ArtifactStore
 from reconstruction_pipeline.orchestration.checks import GateNames, check_results
+from reconstruction_pipeline.orchestration.choices import Choices
 from reconstruction_pipeline.orchestration.deliverables import deliver
+from reconstruction_pipeline.orchestration.hardware.places import place_of_step
 from reconstruction_pipeline.orchestration.io_manager import open_store
+from reconstruction_pipeline.orchestration.limits import MAX_FACTOR, limit_seconds
 from reconstruction_pipeline.orchestration.names import STAGES
 from reconstruction_pipeline.orchestration.progress import progress_for
 from reconstruction_pipeline.orchestration.reporting import report_inputs
 from reconstruction_pipeline.orchestration.retries import last_attempt_is_final, no_retry
 from reconstruction_pipeline.orchestration.stage_process import StageCall, StageOutcome, run_stage_process
 from reconstruction_pipeline.orchestration.stopped import publish_stopped_report
-from reconstruction_pipeline.presets import Preset, preset_named
+from reconstruction_pipeline.presets import PoseChoices, Preset, preset_named
 
 A = TypeVar("A", bound=Artifact)
 
@@ -35,8 +38,12 @@ A = TypeVar("A", bound=Artifact)
 class Pipeline(dg.ConfigurableResource):
     """What a person chooses for a run, in the UI's launchpad or on the command line."""
 
-    preset: str = Field(default="balanced", description="fastest | balanced | quality")
-    device: str = Field(default="auto", description="auto | cpu | cuda")
+    preset: Literal["fastest", "balanced", "quality"] = Field(
+        default="balanced", description="What a scene may cost: on two cores about 1, 3 or 25 minutes."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="Where training runs; auto takes a GPU where there is one."
+    )
     accept_failed_gates: bool = Field(
         default=False, description="Go on although a blocking gate failed; recorded in every artifact made so."
     )
@@ -44,12 +51,42 @@ class Pipeline(dg.ConfigurableResource):
     final_on_all: bool = Field(
         default=False, description="After the measured scene, train another on every view and deliver that one."
     )
+    camera_height_m: float | None = Field(
+        default=None, description="How high the camera was over the floor or table it saw, metres; sets the scale."
+    )
+    known_distance: list[str] = Field(
+        default=[],
+        description="Two places of the camera and the metres between them; sets the scale. A place is a moment of the "
+        "video, a photo or a keyframe: [0s, 12.5s, '3.2'].",
+    )
+    path_length_m: float | None = Field(
+        default=None, description="How long the way of the camera was, metres (videos only); sets the scale."
+    )
+    given_poses: str = Field(
+        default="use", description="use | ignore: camera poses that came with the capture (COLMAP, transforms.json)"
+    )
+    use_gps: bool = Field(default=True, description="Place the scene in metres by the GPS that came with the capture.")
+    time_limit_factor: float = Field(
+        default=1.0, gt=0, le=MAX_FACTOR, description="Multiplies the time after which a stage is stopped (0 to 3)."
+    )
+    stages: Choices = Field(default=Choices(), description="Settings of single stages, in place of the preset's.")
 
     @property
     def row(self) -> Preset:
-        """The preset's settings for every stage, for this run's device."""
-        row = preset_named(self.preset, self.device)
-        return replace(row, gaussian_splats=replace(row.gaussian_splats, final_on_all=self.final_on_all))
+        """The settings of every stage, for this run's device: the preset's, and what was chosen in their place."""
+        with no_retry():
+            return self._row()
+
+    def _row(self) -> Preset:
+        row = self.stages.applied(preset_named(self.preset, self.device))
+        filmed = PoseChoices(
+            self.camera_height_m, tuple(self.known_distance), self.path_length_m, self.given_poses, self.use_gps
+        )
+        return replace(
+            row,
+            camera_poses=filmed.settings(row.camera_poses),
+            gaussian_splats=replace(row.gaussian_splats, final_on_all=self.final_on_all),
+        )
 
     def run(
         self,
@@ -101,9 +138,9 @@ class Pipeline(dg.ConfigurableResource):
         stage, key = context.asset_key.path[-1], context.partition_key
         try:
             with last_attempt_is_final(context):
-                call = StageCall(entry, args() if callable(args) else args, options)
+                call = self._call(stage, entry, args() if callable(args) else args, options)
                 self._refuse_failed(call.args)
-                return call, _in_workspace(store, stage, key, call, progress_for(context.log.info))
+                return call, _placed(context, store, self.device, call)
         except Cancelled:
             raise
         except ReconstructionError as error:
@@ -115,9 +152,10 @@ class Pipeline(dg.ConfigurableResource):
     def report(self, context: dg.AssetExecutionContext, made: Mapping[str, Artifact]) -> dg.MaterializeResult:
         """Build the report of a finished line and gather its deliverables."""
         key, store = context.partition_key, open_store()
-        call = StageCall("reconstruction_pipeline.report:build_report", (report_inputs(key, self.preset, made),))
+        inputs = report_inputs(key, self.preset, made)
         with no_retry():
-            outcome = _in_workspace(store, SceneReport.KIND, key, call, progress_for(context.log.info))
+            call = self._call(SceneReport.KIND, "reconstruction_pipeline.report:build_report", (inputs,), {})
+            outcome = _placed(context, store, self.device, call)
             report = replace(outcome.value, provenance=self._provenance(context, tuple(made.values())))
             deliver(str(store.root), key, {**made, SceneReport.KIND: report})
         return dg.MaterializeResult(value=report)
@@ -125,8 +163,11 @@ class Pipeline(dg.ConfigurableResource):
     def checkpoint_folder(self, context: dg.AssetExecutionContext, *inputs: Artifact) -> Path:
         """Where a stage may keep its state across attempts: one folder for each set of inputs and preset."""
         versions = "-".join(item.version for item in inputs)
-        name = f"{context.asset_key.path[-1]}-{context.partition_key}-{self.preset}-{versions}"
-        return open_store().scratch / "checkpoints" / name
+        name = f"{context.asset_key.path[-1]}-{self.preset}-{versions}"
+        return open_store().scratch / "checkpoints" / context.partition_key / name
+
+    def _call(self, stage: str, entry: str, args: tuple[Any, ...], options: Mapping[str, Any]) -> StageCall:
+        return StageCall(entry, args, options, limit_s=limit_seconds(stage, self.row, self.time_limit_factor))
 
     def _provenance(self, context: dg.AssetExecutionContext, args: tuple[Any, ...]) -> Provenance:
         settings = next((asdict(arg) for arg in args if is_dataclass(arg) and not isinstance(arg, Artifact | type)), {})
@@ -141,6 +182,14 @@ class Pipeline(dg.ConfigurableResource):
         for arg in args:
             if isinstance(arg, Artifact) and not arg.verdict.ok and not self.accept_failed_gates:
                 raise StageFailed(f"the {arg.KIND} it needs failed its gates: {arg.verdict.sentence()}")
+
+
+def _placed(context: dg.AssetExecutionContext, store: ArtifactStore, device: str, call: StageCall) -> StageOutcome:
+    """Run a call where the step may: on a card and on cores that no other step of this machine uses."""
+    progress = progress_for(context.log.info)
+    with place_of_step(context, store.scratch, device, lambda note: progress.report("waiting", 0, 0, note)) as place:
+        placed = replace(call, environment=place.environment, cores=place.cores)
+        return _in_workspace(store, context.asset_key.path[-1], context.partition_key, placed, progress)
 
 
 def _in_workspace(store: ArtifactStore, stage: str, key: str, call: StageCall, progress: Progress) -> StageOutcome:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -19,8 +21,9 @@ from reconstruction_pipeline.orchestration.io_manager import open_store
 from reconstruction_pipeline.orchestration.local_run import run_job
 from reconstruction_pipeline.orchestration.names import STAGES
 from reconstruction_pipeline.orchestration.progress import in_foreground
-from reconstruction_pipeline.presets import preset_named
+from reconstruction_pipeline.presets import PoseChoices, preset_named
 from reconstruction_pipeline.stages.ingest import content_sha256, probe
+from reconstruction_pipeline.stages.poses.settings import PoseSettings
 from reconstruction_pipeline.stages.splats.devices import choose_device
 
 
@@ -35,6 +38,7 @@ class SceneRequest:
     accept_failed_gates: bool = False
     again: bool = False
     final_on_all: bool = False
+    filmed: PoseChoices = field(default_factory=PoseChoices)
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ def reconstruct_scene(request: SceneRequest, progress: Progress, say: Callable[[
     `MissingRequirement` for a device that this machine lacks.
     """
     row = preset_named(request.preset, request.device)
+    request.filmed.settings(row.camera_poses)  # says now what the stage would say after minutes
     if request.device == "cuda":
         choose_device("cuda")  # says now what training would say after minutes
     probe(request.path)
@@ -74,6 +79,7 @@ def reconstruct_scene(request: SceneRequest, progress: Progress, say: Callable[[
         "device": request.device,
         "accept_failed_gates": request.accept_failed_gates,
         "final_on_all": request.final_on_all,
+        **_config(request.filmed),
     }
     with in_foreground(progress), dg.DagsterInstance.get() as instance:
         run = run_job(instance, key, choices, progress)
@@ -118,7 +124,22 @@ def _is_done(store: ArtifactStore, key: str, sha256: str, request: SceneRequest)
         numbers.get("source_sha256") == sha256
         and numbers.get("preset") == request.preset
         and splats.get("final_on_all", False) == request.final_on_all
+        and _filmed_alike(store.manifest("camera_poses", key).provenance.settings, request.filmed)
         and numbers.get("grade") != "F"
+    )
+
+
+def _config(filmed: PoseChoices) -> dict[str, Any]:
+    """What differs from the defaults, as the resource `pipeline` is configured."""
+    given = {name: value for name, value in asdict(filmed).items() if value != getattr(PoseChoices(), name)}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+
+
+def _filmed_alike(settings: Mapping[str, Any], filmed: PoseChoices) -> bool:
+    """Whether poses were made with these choices; `settings` are those stored with them."""
+    usual, wanted = asdict(PoseSettings()), asdict(filmed.settings(PoseSettings()))
+    return all(
+        json.dumps(settings.get(name, usual[name])) == json.dumps(wanted[name]) for name in asdict(PoseChoices())
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 from reconstruction_pipeline.artifacts.colmap import ColmapModel
 from reconstruction_pipeline.artifacts.errors import UsageError
 from reconstruction_pipeline.artifacts.verdict import Gate
+from reconstruction_pipeline.stages.poses.places import Places
 from reconstruction_pipeline.stages.poses.settings import PoseSettings
 
 Array = npt.NDArray[np.float64]
@@ -28,37 +28,40 @@ class KnownScale:
     gate: Gate
 
 
-def check_known_length(settings: PoseSettings, names: Sequence[str]) -> None:
-    """Raise `UsageError` where the settings cannot mean anything for these keyframes; costs nothing, so ask first."""
+def check_known_length(settings: PoseSettings, places: Places | None = None) -> None:
+    """Raise `UsageError` where the settings cannot mean anything, if known for these keyframes; costs nothing, so ask
+    first.
+    """
     given = [settings.camera_height_m, settings.known_distance, settings.path_length_m]
     if sum(value is not None for value in given) > 1:
         raise UsageError("camera_poses: give one of camera_height_m, known_distance and path_length_m, not several.")
     lengths = [settings.camera_height_m, settings.path_length_m, (settings.known_distance or (None, None, None))[2]]
     if any(length is not None and not 0 < float(length) < 1e6 for length in lengths):
         raise UsageError("camera_poses: a known length must be a positive number of metres.")
-    for name in (settings.known_distance or ())[:2]:
-        if name not in names:
-            raise UsageError(f"camera_poses: known_distance names '{name}', which is no keyframe; see keyframes.csv.")
+    if places is not None and settings.known_distance is not None:
+        for text in settings.known_distance[:2]:
+            places.check(text)
 
 
-def known_scale(model: ColmapModel, names: Sequence[str], ordered: bool, settings: PoseSettings) -> KnownScale | None:
+def known_scale(model: ColmapModel, places: Places, ordered: bool, settings: PoseSettings) -> KnownScale | None:
     """Metres per unit of the upright, y-down `model` from the settings; None when they name no length.
 
-    `names` are all keyframes in order, `ordered` says that their order is that of a way.
+    `ordered` says that the order of the keyframes is that of a way.
     """
     centers = {image.name: image.center for image in model.images}
     if settings.known_distance is not None:
         first, second, metres = settings.known_distance
-        missing = [name for name in (first, second) if name not in centers]
-        if missing:
-            return _unknown("known_distance", f"'{missing[0]}' was not placed, so its distance is not known")
-        return _known("known_distance", metres, float(np.linalg.norm(centers[first] - centers[second])))
+        a, b = places.center(model, first), places.center(model, second)
+        if a is None or b is None:
+            lost = first if a is None else second
+            return _unknown("known_distance", f"'{lost}' was not placed, so its distance is not known")
+        return _known("known_distance", metres, float(np.linalg.norm(a - b)))
     if settings.path_length_m is not None:
         if not ordered:
             return _unknown("path_length_m", "photos have no order, so there is no way whose length could be known")
-        if names[0] not in centers or names[-1] not in centers:
+        if places.names[0] not in centers or places.names[-1] not in centers:
             return _unknown("path_length_m", "the first or the last keyframe was not placed, so the way is not whole")
-        way = np.array([centers[name] for name in names if name in centers])
+        way = np.array([centers[name] for name in places.names if name in centers])
         return _known(
             "path_length_m", settings.path_length_m, float(np.linalg.norm(np.diff(way, axis=0), axis=1).sum())
         )

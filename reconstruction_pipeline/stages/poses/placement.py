@@ -16,6 +16,7 @@ from reconstruction_pipeline.stages.poses.geometry import Similarity, move, upri
 from reconstruction_pipeline.stages.poses.georeference import georeference
 from reconstruction_pipeline.stages.poses.known_length import known_scale
 from reconstruction_pipeline.stages.poses.orientation import find_gravity
+from reconstruction_pipeline.stages.poses.places import Places
 from reconstruction_pipeline.stages.poses.settings import PoseSettings
 
 # How far gravity found from pictures may be off, degrees, when its evidence is strong and when it is not.
@@ -52,8 +53,7 @@ def place(model: ColmapModel, keyframes: Keyframes, settings: PoseSettings, imag
     gravity = find_gravity(model, images)
     similarity = upright(model, gravity.up)
     standing = move(model, similarity)
-    names = [str(name) for name in keyframes.table()["name"]]
-    known = known_scale(standing, names, bool(keyframes.camera()["ordered"]), settings)
+    known = known_scale(standing, Places.of(keyframes), bool(keyframes.camera()["ordered"]), settings)
     scale = known.scale if known else None
     fixes = keyframes.gps() if settings.use_gps else []
     tilt = TILT_DEG if gravity.confidence >= STRONG else WEAK_TILT_DEG

@@ -22,7 +22,8 @@ class PoseSettings:
     min_observations: images that see fewer points are dropped by name.
     retry_below: registered share below which the next rung of the ladder is tried.
     camera_height_m: how high the camera was held over the ground or table it saw, metres (its median).
-    known_distance: (keyframe, keyframe, metres between the places they were taken from).
+    known_distance: (place, place, metres between them); a place is where the camera was at a keyframe, a photo or a
+        moment of the video ("12.5s").
     path_length_m: length of the way from the first keyframe to the last, metres; videos only.
         At most one of these three; each makes the scene metric, and goes before the scale of GPS.
     given_poses: "use" those that came with the capture, refined by nothing and judged by the same gates, or "ignore".

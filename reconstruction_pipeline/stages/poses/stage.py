@@ -26,6 +26,7 @@ from reconstruction_pipeline.stages.poses.imports.given import given_on_keyframe
 from reconstruction_pipeline.stages.poses.known_length import check_known_length
 from reconstruction_pipeline.stages.poses.masks import write_masks
 from reconstruction_pipeline.stages.poses.placement import Placement, place
+from reconstruction_pipeline.stages.poses.places import Places
 from reconstruction_pipeline.stages.poses.preview import plot_path
 from reconstruction_pipeline.stages.poses.settings import PoseSettings
 from reconstruction_pipeline.stages.poses.trajectory import find_jumps
@@ -64,7 +65,7 @@ def estimate_poses(
         scratch, workspace / "colmap.log", progress or NullProgress(), time.monotonic() + settings.time_limit_s
     )
     names = [str(name) for name in keyframes.table()["name"]]
-    check_known_length(settings, names)
+    check_known_length(settings, Places.of(keyframes))
     try:
         given = given_on_keyframes(keyframes) if settings.given_poses == "use" else None
         found = (

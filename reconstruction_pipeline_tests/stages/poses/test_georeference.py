@@ -16,6 +16,7 @@ from reconstruction_pipeline.kernels.geodesy import LocalFrame, ecef_of, geodeti
 from reconstruction_pipeline.stages.poses.geometry import Similarity, move, upright
 from reconstruction_pipeline.stages.poses.georeference import georeference
 from reconstruction_pipeline.stages.poses.known_length import check_known_length, height_over_floor, known_scale
+from reconstruction_pipeline.stages.poses.places import Places
 from reconstruction_pipeline.stages.poses.settings import PoseSettings
 from reconstruction_pipeline_tests.stages.poses.test_geometry import orbit_model
 
@@ -148,16 +149,16 @@ def test_known_lengths_give_metres() -> None:
     model = orbit_model(views=10, sweep=2.0)
     names = [image.name for image in model.images]
     way = float(np.linalg.norm(np.diff(model.centers, axis=0), axis=1).sum())
-    by_way = known_scale(model, names, True, PoseSettings(path_length_m=2 * way))
+    by_way = known_scale(model, Places(names), True, PoseSettings(path_length_m=2 * way))
     assert by_way is not None and by_way.scale == pytest.approx(2.0)
     apart = float(np.linalg.norm(model.centers[0] - model.centers[9]))
-    by_distance = known_scale(model, names, False, PoseSettings(known_distance=(names[0], names[9], 3 * apart)))
+    by_distance = known_scale(model, Places(names), False, PoseSettings(known_distance=(names[0], names[9], 3 * apart)))
     assert by_distance is not None and by_distance.scale == pytest.approx(3.0)
-    assert known_scale(model, names, True, PoseSettings()) is None
+    assert known_scale(model, Places(names), True, PoseSettings()) is None
     for refused in (
-        known_scale(model, [*names, "lost.jpg"], True, PoseSettings(path_length_m=4.0)),
-        known_scale(model, names, False, PoseSettings(path_length_m=4.0)),
-        known_scale(model, names, True, PoseSettings(known_distance=(names[0], "lost.jpg", 4.0))),
+        known_scale(model, Places([*names, "lost.jpg"]), True, PoseSettings(path_length_m=4.0)),
+        known_scale(model, Places(names), False, PoseSettings(path_length_m=4.0)),
+        known_scale(model, Places(names), True, PoseSettings(known_distance=(names[0], "lost.jpg", 4.0))),
     ):
         assert refused is not None and refused.scale is None and not refused.gate.passed
 
@@ -168,7 +169,7 @@ def test_the_height_over_a_floor() -> None:
     floor = np.column_stack([rng.uniform(-3, 3, 300), 0.9 + 0.005 * rng.normal(size=300), rng.uniform(-3, 3, 300)])
     with_floor = replace(model, xyz=np.vstack([model.xyz, floor]))
     assert height_over_floor(with_floor) == pytest.approx(3.2, abs=0.02)
-    metric = known_scale(with_floor, [], True, PoseSettings(camera_height_m=1.6))
+    metric = known_scale(with_floor, Places([]), True, PoseSettings(camera_height_m=1.6))
     assert metric is not None and metric.scale == pytest.approx(0.5, rel=0.01)
     scattered = replace(model, xyz=rng.uniform([-3, -2, -3], [3, 30, 3], (400, 3)))
     assert height_over_floor(scattered) is None
@@ -180,11 +181,12 @@ def test_the_height_over_a_floor() -> None:
         PoseSettings(camera_height_m=1.5, path_length_m=3.0),
         PoseSettings(path_length_m=-1.0),
         PoseSettings(known_distance=("a.jpg", "z.jpg", 1.0)),
+        PoseSettings(known_distance=("0s", "2s", 1.0)),
     ],
 )
 def test_senseless_lengths_are_refused_at_once(settings: PoseSettings) -> None:
     with pytest.raises(UsageError):
-        check_known_length(settings, ["a.jpg", "b.jpg"])
+        check_known_length(settings, Places(["a.jpg", "b.jpg"]))
 
 
 def test_a_known_scale_is_kept_where_gps_gives_the_place() -> None:
@@ -193,3 +195,26 @@ def test_a_known_scale_is_kept_where_gps_gives_the_place() -> None:
     fixes = filmed(placed, Similarity(20.0, heading(10), np.zeros(3)), 0.5, said=1.0)
     found = georeference(placed, fixes, 2.0, scale=19.5)
     assert found.similarity is not None and found.similarity.scale == 19.5
+
+
+def test_places_have_the_names_that_people_give_them() -> None:
+    model = orbit_model(views=4, sweep=2.0)
+    names = [image.name for image in model.images]
+    places = Places(
+        names, {"day 1/IMG_7.jpg": names[1], "IMG_7.jpg": names[1]}, dict(zip(names, (0.0, 1, 2, 3), strict=True))
+    )
+    for text in (names[2], "IMG_7.jpg", "day 1/IMG_7.jpg", "0s", "1.25 s", "3.0s"):
+        places.check(text)
+    for text, why in (("4s", "from 0.0 s to 3.0 s"), ("IMG_8.jpg", "no keyframe"), ("yesterday", "no keyframe")):
+        with pytest.raises(UsageError, match=why):
+            places.check(text)
+    centers = model.centers
+    assert np.allclose(places.center(model, "IMG_7.jpg"), centers[1])
+    assert np.allclose(places.center(model, "1.25s"), 0.75 * centers[1] + 0.25 * centers[2])
+    assert np.allclose(places.center(model, "3s"), centers[3])
+    without = replace(model, images=model.images[:2])
+    assert places.center(without, "1.25s") is None, "the keyframe after it was not placed"
+    with pytest.raises(UsageError):
+        Places(names).check("1s")  # photos have no moments
+    both = known_scale(model, places, True, PoseSettings(known_distance=("0s", "IMG_7.jpg", 5.0)))
+    assert both is not None and both.scale == pytest.approx(5.0 / np.linalg.norm(centers[0] - centers[1]))
