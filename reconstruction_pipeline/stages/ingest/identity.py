@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reconstruction_pipeline.stages.ingest.limits import IngestLimits
+
+if TYPE_CHECKING:
+    from reconstruction_pipeline.stages.ingest.probe import Probe
 
 
 def photo_set_sha256(photos: Iterable[tuple[str, str]]) -> str:
@@ -24,13 +28,13 @@ def video_sha256(digest: str, log: Path | None) -> str:
     return photo_set_sha256([("video", digest), ("gps" + log.suffix.lower(), side)])
 
 
-def content_sha256(path: Path) -> str:
-    """The hash that `ingest` will give this capture, without copying it; `path` has passed `probe`."""
+def content_sha256(path: Path, found: Probe | None = None) -> str:
+    """The hash that `ingest` will give this capture, without copying it; `found` is what `probe` says of it."""
     from reconstruction_pipeline.stages.ingest.photos import PhotoSet
     from reconstruction_pipeline.stages.ingest.probe import probe
     from reconstruction_pipeline.stages.ingest.side_files import gps_log_of
 
-    found = probe(path)
+    found = found or probe(path)
     if found.kind == "video":
         with path.open("rb") as file:
             return video_sha256(hashlib.file_digest(file, "sha256").hexdigest(), gps_log_of(path))
