@@ -32,7 +32,7 @@ def report_inputs(
     key: str, preset: str, artifacts: Mapping[str, Artifact], failures: Mapping[str, StageFailure] | None = None
 ) -> ReportInputs:
     """What the report is drawn from; its links are the deliverables beside it."""
-    links = {name: name for name in available(artifacts) if "/" not in name}
+    links = {name: name for name in (*available(artifacts), "metrics.json") if "/" not in name}
     return ReportInputs(key, preset, dict(artifacts), dict(failures or {}), versions(), links)
 
 

@@ -1,4 +1,4 @@
-"""The report's entry: artifacts in, `report.html` and `metrics.json` out."""
+"""The report's entry: artifacts in, `report.html`, `metrics.json` and `thumbnail.jpg` out."""
 
 from __future__ import annotations
 
@@ -6,28 +6,37 @@ import json
 import resource
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from reconstruction_pipeline.artifacts import SceneReport
 from reconstruction_pipeline.artifacts.progress import Progress
+from reconstruction_pipeline.report.cover import cover_of
 from reconstruction_pipeline.report.inputs import ReportInputs
 from reconstruction_pipeline.report.metrics import metrics_document
 from reconstruction_pipeline.report.outcome import outcome_of
 from reconstruction_pipeline.report.page import SECTIONS, render_page
+from reconstruction_pipeline.report.pictures import save
 
 
 def build_report(inputs: ReportInputs, workspace: Path, progress: Progress) -> SceneReport:
-    """Write `report.html` and `metrics.json` into `workspace`.
+    """Write `report.html`, `metrics.json` and, where there is any picture, `thumbnail.jpg` into `workspace`.
 
     Works for a finished scene and for a line that was stopped anywhere: what is missing is said, never an exception.
     Nothing of the source's location or device goes in; pictures are re-encoded without what lies beside the pixels.
     """
-    started = time.perf_counter()
+    started, made_at = time.perf_counter(), datetime.now(UTC)
     outcome = outcome_of(inputs)
     workspace.mkdir(parents=True, exist_ok=True)
-    numbers = json.dumps(metrics_document(inputs, outcome), indent=2, allow_nan=False, ensure_ascii=False)
+    cover = cover_of(inputs)
+    written = ["report.html", "metrics.json"]
+    if cover is not None:
+        save(cover, workspace / "thumbnail.jpg")
+        written.append("thumbnail.jpg")
+    document = metrics_document(inputs, outcome, made_at, written)
+    numbers = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
     (workspace / "metrics.json").write_text(numbers + "\n", encoding="utf-8")
-    page = render_page(inputs, outcome, progress)
+    page = render_page(inputs, outcome, progress, made_at, cover)
     (workspace / "report.html").write_text(page, encoding="utf-8")
     progress.report("scene_report", len(SECTIONS), len(SECTIONS), f"grade {outcome.grade}")
     metrics = {

@@ -1,4 +1,4 @@
-"""The camera's path through the sparse points, from above and from the side."""
+"""The camera's path through the sparse points, from above and from the side, and what the images cover."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from reconstruction_pipeline.report.words import plural
 MARGIN = 16.0
 MOST_POINTS = 2500
 TALLEST, LOWEST = 340.0, 150.0
+# The page's "down" in the turned world (y-down): from above (x, -z), so that nothing is mirrored; from the side (x, y).
+ABOVE, SIDE = (0.0, 0.0, -1.0), (0.0, 1.0, 0.0)
+# Points seen by two images, by three or four, by five to nine, and by more; RGB.
+COVERAGE_STEPS = (3, 5, 10)
+COVERAGE_COLOURS = np.array([(206, 62, 50), (226, 152, 32), (62, 158, 98), (42, 112, 196)], np.uint8)
 Array = npt.NDArray[np.float64]
 
 
@@ -22,20 +27,18 @@ def path_views(model: ColmapModel, ordered: bool) -> tuple[Markup, Markup]:
     The world (y-down) is turned about its vertical so that the path lies along the page; both views share the page's
     horizontal axis. From above, right x up = toward the viewer, so nothing is mirrored. `ordered`: join the centres.
     """
-    turn = _turn(model.centers)
-    centers, xyz = model.centers @ turn.T, model.xyz @ turn.T
-    rgb = model.rgb
-    if len(xyz) > MOST_POINTS:
-        rows = np.random.default_rng(0).choice(len(xyz), MOST_POINTS, replace=False)
-        xyz, rgb = xyz[rows], rgb[rows]
-    forward = np.array([image.rotation[2] for image in model.images]) @ turn.T
     views = []
-    # Page axes right, down: from above (x, -z); from the side (x, y).
-    for name, down in (("above", (0.0, 0.0, -1.0)), ("the side", (0.0, 1.0, 0.0))):
-        page = np.array([(1.0, 0.0, 0.0), down])
-        label = f"The {len(centers)} camera positions and the sparse points, seen from {name}."
-        views.append(_view(centers @ page.T, forward @ page.T, xyz @ page.T, rgb, ordered, label))
+    for name, down in (("above", ABOVE), ("the side", SIDE)):
+        label = f"The {len(model.images)} camera positions and the sparse points, seen from {name}."
+        views.append(_view(model, down, model.rgb, ordered, label))
     return views[0], views[1]
+
+
+def coverage_view(model: ColmapModel) -> Markup:
+    """The top view, each sparse point coloured by the number of images that see it; see `COVERAGE_STEPS`."""
+    colours = COVERAGE_COLOURS[np.searchsorted(COVERAGE_STEPS, model.track_lengths, side="right")]
+    label = "The sparse points from above, coloured by the number of images that see them."
+    return _view(model, ABOVE, colours, False, label)
 
 
 def _turn(centers: Array) -> Array:
@@ -48,7 +51,18 @@ def _turn(centers: Array) -> Array:
     return np.array([[x, 0, z], [0, 1, 0], [-z, 0, x]])
 
 
-def _view(centers: Array, forward: Array, xyz: Array, rgb: npt.NDArray[np.uint8], ordered: bool, label: str) -> Markup:
+def _view(
+    model: ColmapModel, down: tuple[float, float, float], rgb: npt.NDArray[np.uint8], ordered: bool, label: str
+) -> Markup:
+    turn = _turn(model.centers)
+    # World to page: right and down.
+    page_axes = turn.T @ np.array([(1.0, 0.0, 0.0), down]).T
+    xyz = model.xyz
+    if len(xyz) > MOST_POINTS:
+        rows = np.random.default_rng(0).choice(len(xyz), MOST_POINTS, replace=False)
+        xyz, rgb = xyz[rows], rgb[rows]
+    centers, xyz = model.centers @ page_axes, xyz @ page_axes
+    forward = np.array([image.rotation[2] for image in model.images]) @ page_axes
     low, high = _bounds(centers, xyz)
     span = np.maximum(high - low, 1e-9)
     scale = min((WIDTH - 2 * MARGIN) / span[0], (TALLEST - 2 * MARGIN) / span[1])

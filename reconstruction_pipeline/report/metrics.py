@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from reconstruction_pipeline.artifacts import SourceVideo
+from reconstruction_pipeline.report.downloads import sizes
 from reconstruction_pipeline.report.inputs import STAGES, ReportInputs
 from reconstruction_pipeline.report.outcome import Outcome
 from reconstruction_pipeline.report.plain import plain
@@ -15,8 +18,13 @@ SOURCE_FIELDS: tuple[str, ...] = ("kind", "codec", "container", "pixel_format", 
 SOURCE_FIELDS += ("rotation_deg", "duration_s", "frames", "rate_hz", "bytes")
 
 
-def metrics_document(inputs: ReportInputs, outcome: Outcome) -> dict[str, Any]:
-    """The content of `metrics.json`; every stage is a key, null when it was not reached."""
+def metrics_document(
+    inputs: ReportInputs, outcome: Outcome, made_at: datetime, written: Iterable[str] = ()
+) -> dict[str, Any]:
+    """The content of `metrics.json`; every stage is a key, null when it was not reached.
+
+    `files` names what is delivered beside it with its bytes, null for the files that are `written` with the report.
+    """
     failed = outcome.failed
     return {
         "key": inputs.key,
@@ -25,6 +33,8 @@ def metrics_document(inputs: ReportInputs, outcome: Outcome) -> dict[str, Any]:
         "failed": failed and {"stage": failed.stage, "sentence": failed.sentence, "advice": failed.advice},
         "source_sha256": source_facts(inputs).get("sha256"),
         "preset": inputs.preset,
+        "made_at": made_at.isoformat(timespec="seconds"),
+        "files": {**sizes(inputs), **dict.fromkeys(written)},
         "versions": {name: str(version) for name, version in inputs.versions.items()},
         "stages_reached": [stage for stage in STAGES if stage in inputs.artifacts],
         **{stage: _stage_object(inputs, stage) for stage in STAGES},

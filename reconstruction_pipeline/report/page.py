@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from reconstruction_pipeline.artifacts.progress import Progress
+from reconstruction_pipeline.report.downloads import LABELS, NOT_DOWNLOADS, sizes
 from reconstruction_pipeline.report.grade import MEANING
 from reconstruction_pipeline.report.inputs import STAGES, ReportInputs
 from reconstruction_pipeline.report.outcome import Outcome
+from reconstruction_pipeline.report.pictures import encode
 from reconstruction_pipeline.report.plain import number_of, without_private_lines
 from reconstruction_pipeline.report.section import Section
 from reconstruction_pipeline.report.sections import capture, depth, making, quality
 from reconstruction_pipeline.report.words import clock, duration, listed, number, plural, size
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SECTIONS = (
     quality.comparisons,
@@ -23,23 +29,12 @@ SECTIONS = (
     quality.mesh,
     making.compression,
 )
-DELIVERABLES = {
-    "viewer.html": "Open the scene",
-    "scene.ply": "Splats, PLY",
-    "scene.sog": "Splats, SOG",
-    "scene.spz": "Splats, SPZ",
-    "scene.glb": "Splats, glTF",
-    "mesh.glb": "Mesh, glTF",
-    "mesh.ply": "Mesh, PLY",
-    "mesh.obj": "Mesh, OBJ",
-    "colmap": "COLMAP project",
-    "transforms.json": "Cameras, JSON",
-    "metrics.json": "Numbers, JSON",
-}
 
 
-def render_page(inputs: ReportInputs, outcome: Outcome, progress: Progress) -> str:
-    """The page as text."""
+def render_page(
+    inputs: ReportInputs, outcome: Outcome, progress: Progress, made_at: datetime, cover: Image.Image | None = None
+) -> str:
+    """The page as text; `cover` is the picture at its top."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     sections = []
@@ -55,10 +50,12 @@ def render_page(inputs: ReportInputs, outcome: Outcome, progress: Progress) -> s
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("report.html.j2").render(**_context(inputs, outcome, sections))
+    return environment.get_template("report.html.j2").render(**_context(inputs, outcome, sections, made_at, cover))
 
 
-def _context(inputs: ReportInputs, outcome: Outcome, sections: list[Section]) -> dict[str, Any]:
+def _context(
+    inputs: ReportInputs, outcome: Outcome, sections: list[Section], made_at: datetime, cover: Image.Image | None
+) -> dict[str, Any]:
     shares = making.time_shares(inputs)
     rows = making.gates(inputs)
     log = without_private_lines(outcome.failed.log_tail) if outcome.failed else ""
@@ -67,6 +64,8 @@ def _context(inputs: ReportInputs, outcome: Outcome, sections: list[Section]) ->
         "outcome": outcome,
         "meaning": MEANING[outcome.grade],
         "verdict": verdict_line(inputs, outcome),
+        "cover": cover and encode(cover, "The scene" if not outcome.blocked else "A frame of the capture"),
+        "made": f"{made_at:%Y-%m-%d %H:%M} UTC",
         "links": links(inputs),
         "headline": headline(inputs, sum(share.seconds for share in shares)),
         "stages": stage_states(inputs, outcome),
@@ -149,12 +148,12 @@ def stage_states(inputs: ReportInputs, outcome: Outcome) -> list[dict[str, str]]
 
 def links(inputs: ReportInputs) -> list[dict[str, str]]:
     """The deliverables, the viewer first, with their sizes where the artifact holds the file."""
-    known = [name for name in DELIVERABLES if name in inputs.links]
-    rows = []
-    for name in [*known, *sorted(set(inputs.links) - set(known) - {"report.html"})]:
-        files = [a.path(name) for a in inputs.artifacts.values() if a.path(name).is_file()]
-        weight = size(files[0].stat().st_size) if files else ""
-        rows.append({"name": name, "href": inputs.links[name], "label": DELIVERABLES.get(name, name), "size": weight})
+    known = [name for name in LABELS if name in inputs.links]
+    rows, weights = [], sizes(inputs)
+    for name in [*known, *sorted(set(inputs.links) - set(known) - NOT_DOWNLOADS)]:
+        weight = weights.get(name)
+        text = "" if weight is None else size(weight)
+        rows.append({"name": name, "href": inputs.links[name], "label": LABELS.get(name, name), "size": text})
     return rows
 
 

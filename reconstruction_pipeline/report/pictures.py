@@ -44,12 +44,22 @@ def opened(path: Path, longest: int) -> Image.Image:
 
 
 def encode(image: Image.Image, alt: str, caption: str = "", *, badge: str = "", tone: str = "") -> Picture:
+    """The pixels as a data URI."""
+    uri = "data:image/jpeg;base64," + base64.b64encode(_jpeg(image)).decode()
+    return Picture(uri, *image.size, alt, caption, badge, tone)
+
+
+def save(image: Image.Image, path: Path) -> None:
+    """The pixels as a file."""
+    path.write_bytes(_jpeg(image))
+
+
+def _jpeg(image: Image.Image) -> bytes:
     """The pixels as JPEG and nothing else: no EXIF, no GPS, no device."""
     image.info.clear()
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80 if max(image.size) > 400 else 72, optimize=True, progressive=True)
-    uri = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
-    return Picture(uri, *image.size, alt, caption, badge, tone)
+    return buffer.getvalue()
 
 
 def picture(path: Path, alt: str, caption: str = "", *, badge: str = "", tone: str = "", longest: int = 960) -> Picture:

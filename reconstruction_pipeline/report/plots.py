@@ -1,4 +1,4 @@
-"""The curves of a report: frame selection and training."""
+"""The curves of a report: frame selection, training and the views held out of it."""
 
 from __future__ import annotations
 
@@ -49,6 +49,22 @@ def training_chart(curve: pd.DataFrame, column: str, y_label: str, css: str) -> 
     chart.line(seconds[keep], values[keep], css)
     ends = f"from {values[0]:.4g} to {values[-1]:.4g}"
     return chart.draw(f"{y_label} over {seconds.max():.0f} seconds of training, {ends}.")
+
+
+def views_chart(evaluation: pd.DataFrame) -> Markup | None:
+    """PSNR in dB of the held-out views in name order, with their mean; None for fewer than three."""
+    table = evaluation.sort_values("name")
+    values = table["psnr"].to_numpy(float)
+    values = values[np.isfinite(values)]
+    if len(values) < 3:
+        return None
+    mean = float(values.mean())
+    low, high = np.floor(values.min()) - 1, np.ceil(values.max()) + 1
+    chart = Chart((0.5, len(values) + 0.5), (float(low), float(high)), "held-out view", "PSNR, dB")
+    chart.line([0.5, len(values) + 0.5], [mean, mean], "faint")
+    chart.dots(np.arange(1.0, len(values) + 1), values, "first", 4)
+    ends = f"from {values.min():.1f} to {values.max():.1f} dB, {mean:.1f} dB on average"
+    return chart.draw(f"PSNR of {len(values)} held-out views: {ends}.")
 
 
 def _timed(table: pd.DataFrame) -> bool:

@@ -92,6 +92,8 @@ def test_a_blocking_gate_stops_the_line_and_still_reports(line: Line) -> None:
     assert materialized(line) == {"source_video", "keyframes", "scene_report"}
     assert metrics(line)["grade"] == "F"
     assert "black" in (line.storage / "deliverables" / line.key / "report.html").read_text()
+    gallery = (line.storage / "deliverables" / "index.html").read_text()
+    assert f'data-name="{line.key}" data-grade="F"' in gallery and "90 % of the frames are black." in gallery
     checks = {e.check_name: e for e in result.get_asset_check_evaluations()}
     assert (checks["content"].passed, checks["content"].partition) == (False, line.key)
     assert checks["sharp"].passed

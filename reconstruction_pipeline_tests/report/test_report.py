@@ -62,8 +62,8 @@ def test_page_shows_the_scene_and_its_numbers(complete: tuple[dict, Page, Path])
     assert [t for t, _ in page.tags if t in ("h1", "main")].count("h1") == 1
     links = [a["href"] for a in page.all("a")]
     assert links[0] == "viewer.html" and "scene.ply" in links
-    assert len(page.images()) == 4 + 24 + 3 + 2
-    assert len(page.all("svg")) == 6 and all(svg["aria-label"] for svg in page.all("svg"))
+    assert len(page.images()) == 1 + 4 + 24 + 3 + 2
+    assert len(page.all("svg")) == 8 and all(svg["aria-label"] for svg in page.all("svg"))
     assert (root / "report" / "report.html").stat().st_size < 3_000_000
 
 
@@ -111,7 +111,7 @@ def test_stopped_by_a_gate_of_keyframes(tmp_path: Path) -> None:
     assert metrics["camera_poses"] is None
     start = page.text.index("Stopped at keyframes")
     assert start < page.text.index("Walk while you film.") < page.text.index("Frames decoded"), "the cause comes first"
-    assert len(page.images()) == 24
+    assert len(page.images()) == 1 + 24
 
 
 def test_stopped_at_poses_without_an_artifact(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from reconstruction_pipeline.artifacts import CameraPoses, Keyframes
-from reconstruction_pipeline.report.camera_path import path_views
+from reconstruction_pipeline.report.camera_path import coverage_view, path_views
 from reconstruction_pipeline.report.inputs import ReportInputs
 from reconstruction_pipeline.report.pictures import picture, spread
 from reconstruction_pipeline.report.plain import number_of
@@ -15,6 +15,10 @@ from reconstruction_pipeline.report.sections.pieces import facts_of, previews
 from reconstruction_pipeline.report.words import number
 
 MOST_THUMBNAILS = 24
+COVERAGE = (
+    "Coverage, from above: points that two images see are red, three or four orange, five to nine green, more blue. "
+    "What is red or missing was filmed too little to be exact."
+)
 
 
 def keyframes(inputs: ReportInputs) -> Section | None:
@@ -76,13 +80,17 @@ def camera_poses(inputs: ReportInputs) -> Section | None:
         ordered = bool(frames.camera().get("ordered")) if isinstance(frames, Keyframes) else False
         above, side = path_views(model, ordered)
         section.charts += [Chart(above, "Seen from above."), Chart(side, "Seen from the side.")]
+        if len(model.xyz):
+            section.charts.append(Chart(coverage_view(model), COVERAGE))
+            often = float((model.track_lengths >= 3).mean())
+            section.facts.append(("Points seen by three or more", f"{round(100 * often)} %"))
         section.lead = (
             f"Where the {number(len(model.images))} placed images were taken, among {number(len(model.xyz))} sparse "
             "points in their own colours. Short strokes show where the camera looked."
         )
 
     section.attempt("The camera path", views)
-    section.facts = facts_of(
+    section.facts[:0] = facts_of(
         artifact,
         (
             "images",

@@ -8,7 +8,7 @@ from pathlib import Path
 from reconstruction_pipeline.artifacts import GaussianSplats, Mesh
 from reconstruction_pipeline.report.inputs import ReportInputs
 from reconstruction_pipeline.report.pictures import Picture, picture
-from reconstruction_pipeline.report.plots import training_chart
+from reconstruction_pipeline.report.plots import training_chart, views_chart
 from reconstruction_pipeline.report.section import Chart, Section, Table
 from reconstruction_pipeline.report.sections.pieces import facts_of, previews
 from reconstruction_pipeline.report.words import number
@@ -80,7 +80,7 @@ def _pair(path: Path, scores: dict[str, float], rank: str, tone: str) -> Picture
 
 
 def training(inputs: ReportInputs) -> Section | None:
-    """Loss and number of Gaussians over the seconds of training."""
+    """Loss and number of Gaussians over the seconds of training, and how well each held-out view came out."""
     artifact = inputs.artifacts.get("gaussian_splats")
     if not isinstance(artifact, GaussianSplats):
         return None
@@ -97,7 +97,13 @@ def training(inputs: ReportInputs) -> Section | None:
         if count is not None:
             section.charts.append(Chart(count, "Number of Gaussians."))
 
+    def views() -> None:
+        if artifact.path("evaluation.csv").is_file() and (chart := views_chart(artifact.evaluation())) is not None:
+            caption = "PSNR of every held-out view, in the order of the capture; the line is their mean."
+            section.charts.append(Chart(chart, caption))
+
     section.attempt("The training curve", curves)
+    section.attempt("The plot of the held-out views", views)
     names = "steps count training_seconds held_out_views psnr_initial_db psnr_holdout_db ssim_holdout"
     section.facts = facts_of(artifact, [*names.split(), "lpips_holdout", "psnr_segment_db"])
     if device := artifact.metrics.get("device"):
