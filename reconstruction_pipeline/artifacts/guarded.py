@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import resource
 import selectors
@@ -29,6 +30,7 @@ HEADER = struct.Struct(">II")
 CHUNK = 1 << 20
 LINUX_SET_PIPE_SIZE = 1031  # fcntl's F_SETPIPE_SZ, which Python names on Linux only
 ALIVE_S = 1.0
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,7 @@ class GuardedChild:
                 pipe.close()
 
     def messages(self) -> Iterator[tuple[dict[str, Any], bytes]]:
-        """Each (document, payload) the worker sends, until it is done. Raises `ChildFailed` when it does not get there,
-        and `RuntimeError` with the child's traceback for a bug in the worker.
-        """
+        """Each (document, payload) the worker sends. Raises `ChildFailed` when it does not get to its end."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._output, selectors.EVENT_READ)
             while True:
@@ -95,8 +95,9 @@ class GuardedChild:
                 if "end" in document:
                     if document["end"] == "memory":
                         raise ChildFailed(f"needs more than {self._limits.memory_mb} MB of memory")
-                    if document["end"] == "bug":
-                        raise RuntimeError(document["trace"])
+                    if document["end"] == "error":
+                        LOG.debug("%s", document["trace"])
+                        raise ChildFailed(f"met an error that nobody foresaw ({document['error']})")
                     return
                 yield document, payload
 
@@ -160,8 +161,9 @@ def serve(work: Callable[[dict[str, Any], Replies], None]) -> None:
         end = {"end": "memory"}
     except BrokenPipeError:
         os._exit(1)
-    except Exception:
-        end = {"end": "bug", "trace": traceback.format_exc()}
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
+        end = {"end": "error", "error": said, "trace": traceback.format_exc()}
     replies.send(end)
     os._exit(0)  # native libraries' exit handlers have nothing to add
 

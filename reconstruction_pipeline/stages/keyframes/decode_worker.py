@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ def work(request: dict[str, Any], replies: Replies) -> None:
         else:
             _pictures(stream, request["size"], [(int(i), float(t)) for i, t in request["wanted"]], replies)
     except av.error.FFmpegError as error:
+        if error.errno == errno.ENOMEM:
+            raise MemoryError from error
         problem = f"finds no readable video ({(error.strerror or str(error)).rstrip('.')})"
     replies.send({"summary": {"errors": stream.errors, "problem": problem}})
 
