@@ -11,14 +11,20 @@ from reconstruction_pipeline.cli.folders import require_file
 
 
 def convert(
-    source: Path = typer.Argument(..., metavar="IN", help="A splat file: .ply or .sog."),
-    target: Path = typer.Argument(..., metavar="OUT", help="The file to write: .ply or .sog."),
+    source: Path = typer.Argument(
+        ..., metavar="IN", help="A splat file: .ply, .compressed.ply, .sog, .spz, .splat or .glb."
+    ),
+    target: Path = typer.Argument(..., metavar="OUT", help="The file to write, in any of these formats."),
     sh: int | None = typer.Option(None, min=0, max=3, help="Keep spherical harmonics up to this degree."),
     max_splats: int | None = typer.Option(None, min=1, help="Keep the most visible splats only."),
     rotate: str | None = typer.Option(None, metavar="X,Y,Z", help="Turn by degrees about x, then y, then z."),
     crop: str | None = typer.Option(None, metavar="X0,Y0,Z0,X1,Y1,Z1", help="Keep splats inside this box."),
+    spz_version: int = typer.Option(3, min=2, max=4, help="Version of an .spz; many viewers read up to 3 only."),
 ) -> None:
     """Convert between splat files; the formats follow from the names.
+
+    Numbers stay in the y-down world of the PLY, except in .glb, which is y-up. Files whose frame is another one
+    (.spz of Niantic's tools) need --rotate 180,0,0.
 
     Example: reconstruct convert scene.ply scene.sog --sh 2
     """
@@ -33,9 +39,13 @@ def convert(
         max_splats=max_splats,
         rotate=(turn[0], turn[1], turn[2]) if turn else None,
         crop=((box[0], box[1], box[2]), (box[3], box[4], box[5])) if box else None,
+        spz_version=spz_version,
     )
     ratio = done.bytes_in / max(done.bytes_out, 1)
-    typer.echo(f"{target}: {done.splats_out:,} splats, {done.bytes_out:,} bytes ({ratio:.1f} times smaller)")
+    change = f"{ratio:.1f} times smaller" if ratio >= 1 else f"{1 / ratio:.1f} times larger"
+    typer.echo(f"{target}: {done.splats_out:,} splats, {done.bytes_out:,} bytes ({change})")
+    if done.left_out:
+        typer.echo(done.left_out)
 
 
 def _numbers(text: str | None, count: int, option: str) -> list[float] | None:

@@ -55,3 +55,17 @@ def test_a_cut_off_file_is_damaged(cli: Cli, scene: Path, tmp_path: Path) -> Non
 def test_numbers_must_be_numbers(cli: Cli, scene: Path, tmp_path: Path) -> None:
     done = cli("convert", scene, tmp_path / "out.ply", "--crop", "1,2,three,4,5,6")
     assert (done.code, "--crop" in done.error) == (2, True)
+
+
+def test_every_format_by_its_name(cli: Cli, scene: Path, tmp_path: Path) -> None:
+    before = scene
+    for name in ("a.spz", "b.glb", "c.compressed.ply", "d.splat"):
+        done = cli("convert", before, tmp_path / name)
+        assert (done.code, "500 splats" in done.out) == (0, True)
+        assert ("View-dependent colour is left out" in done.out) == (name == "d.splat")
+        before = tmp_path / name
+    assert cli("convert", scene, tmp_path / "four.spz", "--spz-version", 4).code == 0
+    assert (tmp_path / "four.spz").read_bytes()[:8] == b"NGSP\x04\0\0\0"
+    assert cli("convert", scene, tmp_path / "five.spz", "--spz-version", 5).code == 2
+    done = cli("convert", scene, tmp_path / "scene.ksplat")
+    assert done.code == 2 and "no longer developed" in done.error

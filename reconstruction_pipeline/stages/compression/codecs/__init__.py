@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact, UsageError
 from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
 from reconstruction_pipeline.stages.compression.codecs.base import Codec, WriteOptions, require_sound
@@ -14,12 +16,14 @@ from reconstruction_pipeline.stages.compression.codecs.sog import SogCodec
 from reconstruction_pipeline.stages.compression.codecs.splat import SplatCodec
 from reconstruction_pipeline.stages.compression.codecs.spz import SpzCodec
 
-__all__ = ["CODECS", "Codec", "WriteOptions", "codec_for", "read_splats", "write_splats"]
+__all__ = ["BASE_COLOUR_ONLY", "CODECS", "Codec", "WriteOptions", "codec_for", "read_splats", "write_splats"]
 
 CODECS: dict[str, Codec] = {
     codec.suffix: codec
     for codec in (PlyCodec(), CompressedPlyCodec(), SogCodec(), SpzCodec(), SplatCodec(), GlbCodec())
 }
+BASE_COLOUR_ONLY = frozenset({SplatCodec.suffix})
+"""Formats without view-dependent colour."""
 NOT_SUPPORTED = {
     ".ksplat": "the format of one viewer that is no longer developed",
     ".gltf": "glTF in several files; its binary form .glb is read and written",
@@ -42,7 +46,8 @@ def read_splats(path: Path) -> Gaussians:
     codec = codec_for(path)
     if not path.is_file():
         raise InvalidArtifact(f"{path}: no such file; give a {codec.name} file.")
-    return require_sound(path, codec.read(path))
+    with np.errstate(all="ignore"):  # damaged numbers are refused by a sentence, not announced by warnings
+        return require_sound(path, codec.read(path))
 
 
 def write_splats(path: Path, gaussians: Gaussians, options: WriteOptions | None = None) -> None:

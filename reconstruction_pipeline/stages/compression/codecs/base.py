@@ -27,7 +27,8 @@ class WriteOptions:
     not zero); `palette`: entries of SOG's SH palette (None: chosen from the count); `kmeans_iterations`:
     its refinement passes; `seed`: of every random choice, so that equal input gives equal bytes; `views`: the
     cameras the scene was captured with, in its world, so that a lossy format can be truest where it is seen;
-    `spz_version`: 2, 3 or 4.
+    `spz_version`: 2, 3 or 4; `price`: SOG spends a bit where it saves this much squared error, in units of a mean
+    splat's base colour (lower: truer and larger).
     """
 
     sh_degree: int | None = None
@@ -35,6 +36,7 @@ class WriteOptions:
     kmeans_iterations: int = 8
     seed: int = 0
     views: tuple[PinholeView, ...] = ()
+    price: float = 5e-5
     spz_version: int = 3
 
 
@@ -69,17 +71,21 @@ def require_writable(path: Path, gaussians: Gaussians) -> None:
 
 
 def require_sound(path: Path, gaussians: Gaussians) -> Gaussians:
-    """A scene as read from a file, with infinite opacities and sizes of zero made finite.
+    """A scene as read from a file, with infinite opacities and sizes of zero made finite, and null rotations none.
 
     Files of other tools have them (a fully opaque splat has no logit). Raises `InvalidArtifact` for any other
-    number that is not finite, which no renderer could draw.
+    number that is not finite, which no renderer could draw, and for a file without splats.
     """
+    if gaussians.count == 0:
+        raise InvalidArtifact(f"{path}: there is no splat in it; make it again.")
     logits, scales = gaussians.opacity_logits, gaussians.log_scales
     if np.isinf(logits).any():
         logits = np.clip(logits, -OPAQUE_LOGIT, OPAQUE_LOGIT)
     if np.isneginf(scales).any():
         scales = np.maximum(scales, FLAT_LOG_SCALE)
-    scene = Gaussians(gaussians.means, scales, gaussians.quats, logits, gaussians.sh)
+    null = ~gaussians.quats.any(axis=1)
+    quats = np.where(null[:, None], np.float32([1, 0, 0, 0]), gaussians.quats) if null.any() else gaussians.quats
+    scene = Gaussians(gaussians.means, scales, quats, logits, gaussians.sh)
     bad = np.zeros(scene.count, bool)
     for values in vars(scene).values():
         bad |= ~np.isfinite(values).reshape(scene.count, -1).all(axis=1)

@@ -196,12 +196,14 @@ def test_other_forms_of_ply_are_read(form: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(getattr(copy, name), values, atol=1e-6, err_msg=name)
 
 
-def test_infinite_opacities_of_other_tools_are_read_as_opaque(tmp_path: Path) -> None:
+def test_infinite_opacities_and_null_rotations_of_other_tools_are_read(tmp_path: Path) -> None:
     scene = random_scene(5)
+    scene.quats[2] = 0.0
     scene.opacity_logits[0], scene.log_scales[1, 2] = np.inf, -np.inf
     write_splats(tmp_path / "a.ply", scene)
     copy = read_splats(tmp_path / "a.ply")
     assert copy.opacity_logits[0] == 20 and np.isfinite(copy.log_scales).all()
+    np.testing.assert_array_equal(copy.quats[2], [1, 0, 0, 0])
 
 
 @pytest.mark.parametrize(
