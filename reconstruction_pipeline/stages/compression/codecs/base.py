@@ -83,8 +83,10 @@ def require_sound(path: Path, gaussians: Gaussians) -> Gaussians:
         logits = np.clip(logits, -OPAQUE_LOGIT, OPAQUE_LOGIT)
     if np.isneginf(scales).any():
         scales = np.maximum(scales, FLAT_LOG_SCALE)
-    null = ~gaussians.quats.any(axis=1)
-    quats = np.where(null[:, None], np.float32([1, 0, 0, 0]), gaussians.quats) if null.any() else gaussians.quats
+    quats, null = gaussians.quats, np.flatnonzero((gaussians.quats == 0).all(axis=1))
+    if len(null):
+        quats = quats.copy()
+        quats[null] = (1.0, 0.0, 0.0, 0.0)
     scene = Gaussians(gaussians.means, scales, quats, logits, gaussians.sh)
     bad = np.zeros(scene.count, bool)
     for values in vars(scene).values():
