@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup demo ui test test-fast lint bench soak clean clean-cache
 BIN := .venv/bin
+# Two test processes, however many cores: what trains uses the cores itself.
+TWO := -n 2 --dist worksteal
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,10 +19,10 @@ ui: setup ## Open Dagster on http://127.0.0.1:3000
 
 test: setup ## Lint and run all tests (at most 15 minutes on two cores)
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q $(TWO)
 
 test-fast: setup ## The fast ring: no daemon, no browser, nothing slow
-	@$(BIN)/python -m pytest -q -m "not slow and not daemon and not browser and not gpu"
+	@$(BIN)/python -m pytest -q $(TWO) -m "not slow and not daemon and not browser and not gpu"
 
 lint: setup ## Style, types and import directions
 	@$(BIN)/ruff check .
