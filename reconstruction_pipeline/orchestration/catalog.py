@@ -19,13 +19,17 @@ from reconstruction_pipeline.artifacts.keys import require_safe_key
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered capture: `origin` is the path or URL it is ingested from."""
+    """A registered capture: `origin` is the path or URL it is ingested from.
+
+    `fingerprint` is that of the file when it was uploaded; `sha256` is empty when it has not been read yet.
+    """
 
     key: str
     origin: str
     sha256: str = ""
     via: str = "command line"
     added_at: str = ""
+    fingerprint: str = ""
 
 
 class Catalog:

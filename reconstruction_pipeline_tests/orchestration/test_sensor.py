@@ -6,18 +6,25 @@ import json
 import os
 import shutil
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from upath import UPath
 
+from reconstruction_pipeline.artifacts.errors import InputRejected
 from reconstruction_pipeline.artifacts.keys import require_safe_key
 from reconstruction_pipeline.orchestration import sensors
 from reconstruction_pipeline.orchestration.catalog import Catalog, Entry
+from reconstruction_pipeline.orchestration.ingesting import capture_of, drop_fetched
 from reconstruction_pipeline.orchestration.names import VIDEOS
+from reconstruction_pipeline.orchestration.operations.alerts import Alert
+from reconstruction_pipeline.orchestration.refusals import Refusals
 from reconstruction_pipeline.orchestration.sensors import video_uploads
+from reconstruction_pipeline.settings import load_settings
 from reconstruction_pipeline.stages.ingest import content_sha256
 from reconstruction_pipeline_tests.stages.captures import sliding_frames, write_video
 
@@ -35,6 +42,11 @@ class Clock:
         return self.now
 
 
+@dg.job
+def asked_for() -> None:
+    """Stands in for the runs that Dagster makes of requests."""
+
+
 @dataclass
 class Folder:
     """The upload folder, its sensor, and what Dagster does between its ticks."""
@@ -45,6 +57,7 @@ class Folder:
     catalog: Catalog
     cursor: str | None = None
     log: list[str] = field(default_factory=list)
+    events: list[object] = field(default_factory=list)
 
     def put(self, name: str, content: Path, unique: bool = False) -> Path:
         """Copy a video in; `unique` adds an empty box with the name, so that no other file has the same content."""
@@ -60,19 +73,20 @@ class Folder:
         self.clock.now += seconds
         with dg.build_sensor_context(self.instance, self.cursor) as context:
             context.log.handlers[:] = []
-            context.log.warning = context.log.info = self.log.append  # type: ignore[method-assign]
+            context.log.warning = context.log.info = context.log.error = self.log.append  # type: ignore[method-assign]
             result = video_uploads(context)
-            if isinstance(result, dg.SkipReason):
-                self.cursor = context.cursor
-                return []
         assert isinstance(result, dg.SensorResult)
         self.cursor = result.cursor
+        self.events += result.asset_events
         for request in result.dynamic_partitions_requests or []:
             assert isinstance(request, dg.AddDynamicPartitionsRequest)
             assert request.partitions_def_name == VIDEOS
             self.instance.add_dynamic_partitions(VIDEOS, request.partition_keys)
         requests = list(result.run_requests or [])
         assert {r.partition_key for r in requests} <= set(self.partitions())
+        for request in requests:
+            tags = {"dagster/run_key": request.run_key or "", "dagster/partition": str(request.partition_key)}
+            self.instance.create_run_for_job(asked_for, tags=tags, status=dg.DagsterRunStatus.SUCCESS)
         return requests
 
     def settle(self) -> list[dg.RunRequest]:
@@ -159,18 +173,133 @@ def test_a_tick_that_was_lost_after_registering_is_made_up_for(folder: Folder, v
     assert [r.partition_key for r in folder.settle()] == ["walk"]
 
 
+def test_so_is_one_that_was_lost_with_a_new_version(folder: Folder, videos: list[Path]) -> None:
+    folder.put("walk.mp4", videos[0])
+    folder.settle()
+    path = folder.put("walk.mp4", videos[1])
+    folder.catalog.register(Entry("walk", str(path), content_sha256(path), "uploads", added_at="2031-01-01T00:00:00"))
+    assert [r.partition_key for r in folder.settle()] == ["walk"]
+
+
+def test_a_retired_video_may_come_back_with_the_same_file(folder: Folder, videos: list[Path]) -> None:
+    path = folder.put("walk.mp4", videos[0])
+    (first,) = folder.settle()
+    stat = path.stat()
+    path.unlink()
+    folder.tick()
+    folder.catalog.forget("walk")
+    folder.instance.delete_dynamic_partition(VIDEOS, "walk")
+    time.sleep(1.1)  # registrations are told apart by the second
+    folder.put("walk.mp4", videos[0])
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    (second,) = folder.settle()
+    assert second.partition_key == "walk" and second.run_key != first.run_key
+
+
 def test_an_unreadable_file_is_refused_once_for_each_version_of_it(folder: Folder, videos: list[Path]) -> None:
     path = folder.path / "broken.mp4"
     path.write_bytes(b"this is no video")
     for _ in range(4):
         assert folder.tick() == []
-    refusals = [line for line in folder.log if "refused" in line]
-    assert len(refusals) == 1
-    assert "broken.mp4" in refusals[0] and "not a readable video" in refusals[0]
+    told = [line for line in folder.log if "refused" in line]
+    assert len(told) == 1
+    assert "broken.mp4" in told[0] and "not a readable video" in told[0]
+    (event,) = folder.events
+    assert isinstance(event, dg.AssetObservation) and "not a readable video" in str(event.description)
+    recorded = Refusals(load_settings().storage)
+    (refusal,) = recorded.all()
+    assert refusal.name == "broken.mp4" and refusal.at and "not a readable video" in refusal.sentence
     assert folder.partitions() == []
     assert folder.catalog.get("broken") is None
     folder.put("broken.mp4", videos[0])
     assert [r.partition_key for r in folder.settle()] == ["broken"]
+    assert recorded.all() == []
+
+
+def test_a_file_that_cannot_be_read_is_tried_again_and_then_refused(
+    folder: Folder, videos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reconstruction_pipeline.stages import ingest
+
+    def fails(path: Path, found: object) -> str:
+        if path.name == "bad.mp4":
+            raise OSError(5, "Input/output error")
+        return content_sha256(path)
+
+    monkeypatch.setattr(ingest, "content_sha256", fails)
+    folder.put("bad.mp4", videos[0])
+    folder.put("good.mp4", videos[1])
+    assert [r.partition_key for r in folder.settle()] == ["good"]  # the bad one holds up nobody
+    for _ in range(4):
+        assert folder.tick() == []
+    assert len([line for line in folder.log if "cannot be read now" in line]) == 2
+    refusal = Refusals(load_settings().storage).of("bad.mp4")
+    assert refusal and "Input/output error" in refusal.sentence
+
+
+def test_a_file_over_the_limit_is_refused_unread(
+    folder: Folder, videos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECONSTRUCTION_MAX_UPLOAD_GB", "0.000001")
+    folder.put("walk.mp4", videos[0])
+    assert folder.settle() == []
+    refusal = Refusals(load_settings().storage).of("walk.mp4")
+    assert refusal and "more than the limit of 1e-06 GB" in refusal.sentence
+
+
+def test_uploads_wait_while_the_disk_is_full(
+    folder: Folder, videos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECONSTRUCTION_MIN_FREE_GB", "1e9")
+    folder.put("walk.mp4", videos[0])
+    assert folder.settle() == []
+    assert any("walk.mp4 waits" in line and "retire videos" in line for line in folder.log)
+    monkeypatch.setenv("RECONSTRUCTION_MIN_FREE_GB", "0")
+    assert [r.partition_key for r in folder.tick()] == ["walk"]
+
+
+def test_a_link_out_of_the_folder_is_not_followed(folder: Folder, videos: list[Path]) -> None:
+    outside = folder.path.parent / "outside"
+    outside.mkdir()
+    shutil.copyfile(videos[0], outside / "secret.mp4")
+    (folder.path / "link.mp4").symlink_to(outside / "secret.mp4")
+    (folder.path / "linked").symlink_to(outside)
+    assert folder.settle() == []
+    assert json.loads(folder.cursor or "")["seen"] == {}
+
+
+def test_refusals_are_posted(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    posted: list[Alert] = []
+    monkeypatch.setenv("RECONSTRUCTION_WEBHOOK", "https://hooks.example/x")
+    monkeypatch.setattr(sensors, "post", lambda url, alerts: posted.extend(alerts))
+    (folder.path / "broken.mp4").write_bytes(b"this is no video")
+    folder.settle()
+    assert [(alert.event, alert.video) for alert in posted] == [("upload_refused", "broken.mp4")]
+
+
+def test_an_object_store_is_watched_too(folder: Folder, videos: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A far file is judged by its run: no tick downloads it."""
+    place = UPath(f"memory://uploads-{folder.path.parent.name}")
+    monkeypatch.setenv("RECONSTRUCTION_UPLOADS", str(place))
+    assert folder.tick() == []
+    for name in ("site/walk.mp4", ".hidden/walk.mp4", "notes.txt"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(videos[0].read_bytes())
+    (request,) = folder.settle()
+    assert request.partition_key == "site-walk"
+    entry = folder.catalog.require("site-walk")
+    assert entry.origin == f"{place}/site/walk.mp4" and entry.fingerprint
+    assert folder.tick() == []
+    folder.cursor = None  # forgotten, as after a reset in the UI
+    assert folder.settle() == []
+
+    fetched = capture_of("site-walk")
+    assert fetched.read_bytes() == videos[0].read_bytes()
+    drop_fetched("site-walk")
+    assert not fetched.exists()
+    (place / "site/walk.mp4").unlink()
+    with pytest.raises(InputRejected, match="gone"):
+        capture_of("site-walk")
 
 
 def test_hidden_partial_and_other_files_are_not_seen(folder: Folder, videos: list[Path]) -> None:
@@ -229,7 +358,7 @@ def test_a_tick_that_reads_for_long_stops_and_goes_on(
 ) -> None:
     from reconstruction_pipeline.stages import ingest
 
-    def slow(path: Path) -> str:
+    def slow(path: Path, found: object) -> str:
         folder.clock.now += 15
         return content_sha256(path)
 
@@ -244,9 +373,9 @@ def test_a_deleted_upload_is_forgotten_and_the_cursor_is_json(folder: Folder, vi
     path = folder.put("walk.mp4", videos[0])
     folder.settle()
     state = json.loads(folder.cursor or "")
-    assert list(state) == ["seen", "started"]
+    assert list(state) == ["seen", "started", "attempts"]
     assert list(state["started"]) == ["walk.mp4"]
     path.unlink()
     folder.tick()
-    assert json.loads(folder.cursor or "") == {"seen": {}, "started": {}}
+    assert json.loads(folder.cursor or "") == {"seen": {}, "started": {}, "attempts": {}}
     assert folder.partitions() == ["walk"]

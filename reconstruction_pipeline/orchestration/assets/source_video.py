@@ -5,7 +5,7 @@ import dagster as dg
 from reconstruction_pipeline.artifacts import SourceVideo
 from reconstruction_pipeline.orchestration import gates
 from reconstruction_pipeline.orchestration.assets.common import asset_settings
-from reconstruction_pipeline.orchestration.ingesting import capture_of
+from reconstruction_pipeline.orchestration.ingesting import capture_of, drop_fetched
 from reconstruction_pipeline.orchestration.pipeline import Pipeline
 
 
@@ -14,11 +14,14 @@ from reconstruction_pipeline.orchestration.pipeline import Pipeline
 )
 def source_video(context: dg.AssetExecutionContext, pipeline: Pipeline) -> dg.MaterializeResult:
     """The capture as it came in, copied into storage with its probe; its SHA-256 is the data version."""
-    return pipeline.run(
-        context,
-        "reconstruction_pipeline.stages.ingest:ingest",
-        args=lambda: (capture_of(context.partition_key),),
-        gates=gates.SOURCE_VIDEO,
-        returns=SourceVideo,
-        data_version_metric="sha256",
-    )
+    try:
+        return pipeline.run(
+            context,
+            "reconstruction_pipeline.stages.ingest:ingest",
+            args=lambda: (capture_of(context.partition_key),),
+            gates=gates.SOURCE_VIDEO,
+            returns=SourceVideo,
+            data_version_metric="sha256",
+        )
+    finally:
+        drop_fetched(context.partition_key)
