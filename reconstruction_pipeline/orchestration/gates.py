@@ -38,6 +38,8 @@ CAMERA_POSES = (
     ("focal_sane", "block"),
     ("fold", "block"),
     ("stray_images", "warn"),
+    ("one_piece", "warn"),
+    ("external_stage", "warn"),
     ("trajectory", "warn"),
     ("first_settings", "warn"),
     ("georeferenced", "warn"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import signal
 import sqlite3
@@ -22,7 +23,9 @@ WORKER = "reconstruction_pipeline.stages.poses.colmap_worker"
 # With -m, Python finds first what lies in the working directory: the child runs the very code of the parent.
 PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 POLL_S = 0.25
-LAST_LINES = 5
+LAST_LINES, LAST_BYTES = 5, 4000
+# How long a child that has closed its end may take to be gone.
+GRACE_S = 30.0
 # (where the phase begins, how long it is) on a scale of 0 to 1, and the rows that count its finished units.
 PHASES: dict[str, tuple[float, float, str]] = {
     "features": (0.0, 0.4, "descriptors"),
@@ -37,7 +40,8 @@ class ColmapChild:
     """Runs worker jobs one after the other; `work` is a scratch folder, `log` collects what COLMAP prints.
 
     `deadline` is a `time.monotonic()` value shared by all jobs. `peak_rss_mb` is the largest of the children.
-    `worker` is the module that does the jobs, `phases` what it reports, `stage` whose work it is.
+    `worker` is the module that does the jobs, `phases` what it reports, `stage` whose work it is, `program` who does
+    it. With `own_group`, the child leads a process group of its own, which ends as a whole.
     """
 
     work: Path
@@ -48,6 +52,8 @@ class ColmapChild:
     worker: str = WORKER
     stage: str = "camera_poses"
     phases: dict[str, tuple[float, float, str]] = field(default_factory=lambda: PHASES)
+    program: str = "COLMAP's process"
+    own_group: bool = False
     _phase: tuple[str, int, int] = field(default=("features", 0, 1))
 
     def run(self, job: dict[str, Any]) -> dict[str, Any]:
@@ -64,6 +70,7 @@ class ColmapChild:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=PACKAGE_ROOT,
+                start_new_session=self.own_group,
             )
         lines: queue.Queue[bytes | None] = queue.Queue()
         assert process.stdout
@@ -71,7 +78,7 @@ class ColmapChild:
         try:
             return self._follow(process, lines, job)
         finally:
-            _stop(process)
+            _stop(process, self.own_group)
 
     def _follow(
         self, process: subprocess.Popen[bytes], lines: queue.Queue[bytes | None], job: dict[str, Any]
@@ -80,7 +87,8 @@ class ColmapChild:
         while True:
             if time.monotonic() > self.deadline:
                 raise StageFailed(
-                    f"{self.stage}: COLMAP did not finish within its time limit; use fewer or smaller keyframes."
+                    f"{self.stage}: {self.program} did not finish within its time limit; use fewer or smaller"
+                    f" keyframes; its last lines: {self._tail()}."
                 )
             try:
                 line = lines.get(timeout=POLL_S)
@@ -99,9 +107,8 @@ class ColmapChild:
             elif message["event"] == "result":
                 result = message
             self._report(None)
-        code = process.wait(timeout=30)
         if result is None:
-            raise StageFailed(self._why(code, failure))
+            raise StageFailed(self._why(_status(process), failure))
         self.peak_rss_mb = max(self.peak_rss_mb, float(result["peak_rss_mb"]))
         return result
 
@@ -114,15 +121,24 @@ class ColmapChild:
         share = start + length * min(done / total, 1.0)
         self.progress.report(self.stage, share, 1.0, f"{name} {min(done, total)}/{total}")
 
-    def _why(self, code: int, failure: str) -> str:
+    def _why(self, code: int | None, failure: str) -> str:
         if failure:
             cause = f"failed ({failure})"
+        elif code is None:
+            cause = "fell silent without a result"
         elif code < 0:
             cause = f"was killed by {_signal_name(-code)}"
         else:
             cause = f"ended with status {code}"
-        tail = [t.strip() for t in self.log.read_text(errors="replace").splitlines() if t.strip()][-LAST_LINES:]
-        return f"{self.stage}: COLMAP's process {cause}; its last lines: {' | '.join(tail) or 'none'}."
+        if code == -signal.SIGKILL:
+            cause += ", as the system does when memory runs out"
+        return f"{self.stage}: {self.program} {cause}; its last lines: {self._tail()}."
+
+    def _tail(self) -> str:
+        with self.log.open("rb") as log:
+            log.seek(max(self.log.stat().st_size - LAST_BYTES, 0))
+            lines = log.read().decode(errors="replace").splitlines()
+        return " | ".join([line.strip() for line in lines if line.strip()][-LAST_LINES:]) or "none"
 
 
 def count_rows(database: Path, table: str) -> int:
@@ -140,7 +156,19 @@ def _pump(stream: IO[bytes], lines: queue.Queue[bytes | None]) -> None:
     lines.put(None)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _status(process: subprocess.Popen[bytes]) -> int | None:
+    """The exit status of a child that has said its last word; None when it does not end."""
+    try:
+        return process.wait(timeout=GRACE_S)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _stop(process: subprocess.Popen[bytes], group: bool) -> None:
+    if group:
+        # What the child started may outlive it.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
     if process.poll() is None:
         process.kill()
         process.wait()

@@ -3,59 +3,26 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from reconstruction_pipeline.artifacts.colmap import ColmapModel, read_model
 from reconstruction_pipeline.artifacts.errors import StageFailed
 from reconstruction_pipeline.artifacts.keyframes import Keyframes
 from reconstruction_pipeline.stages.poses.cameras import camera_groups, focal_range
+from reconstruction_pipeline.stages.poses.candidates import Candidate, Climb, best_of
 from reconstruction_pipeline.stages.poses.child import ColmapChild
-from reconstruction_pipeline.stages.poses.folds import FoldEvidence, find_folds
+from reconstruction_pipeline.stages.poses.external import take_external
 from reconstruction_pipeline.stages.poses.gates import MOVE
-from reconstruction_pipeline.stages.poses.matches import read_matches
-from reconstruction_pipeline.stages.poses.overlap import predicted_overlaps
-from reconstruction_pipeline.stages.poses.rungs import can_help, ladder, why_next
+from reconstruction_pipeline.stages.poses.rungs import Rung, can_help, ladder, why_next
 from reconstruction_pipeline.stages.poses.settings import PoseSettings
-
-# A model smaller than this is an accident of matching, not a reconstruction.
-MIN_IMAGES, MIN_POINTS = 3, 20
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A model worth considering: `folder` (COLMAP's binary files), what contradicts it, and where it came from."""
-
-    folder: Path
-    model: ColmapModel
-    evidence: FoldEvidence
-    level: int
-    rung: str
-    mapper: str
-
-    def rank(self) -> tuple[bool, int, int]:
-        """Right before large: an unfolded model, then images, then points."""
-        return not self.evidence.folded, len(self.model.images) - len(self.evidence.strays), len(self.model.xyz)
-
-
-@dataclass(frozen=True)
-class Climb:
-    """`attempts`: what the worker reported of each rung tried, with its `name` and `why` it was taken."""
-
-    best: Candidate
-    attempts: list[dict[str, Any]]
-    focal_range: tuple[float, float]
-
-    def attempt(self) -> dict[str, Any]:
-        """The attempt that the best model came from."""
-        return next(a for a in self.attempts if a["name"] == self.best.rung)
 
 
 def climb(keyframes: Keyframes, settings: PoseSettings, child: ColmapChild, scratch: Path) -> Climb:
     """Try the rungs of the ladder until `settings.retry_below` of the images are placed without contradiction.
 
-    Rungs that cannot cure what is wrong are left out; of all models the best by evidence is kept, not the last.
+    Rungs that cannot cure what is wrong are left out; of all models the best by evidence is kept, not the last. The
+    external stage, where one is configured, comes after COLMAP's own rungs.
     Raises `StageFailed` when there is none, and what `ColmapChild.run` raises.
     """
     groups = camera_groups(keyframes, settings)
@@ -63,57 +30,70 @@ def climb(keyframes: Keyframes, settings: PoseSettings, child: ColmapChild, scra
     count = sum(len(group["names"]) for group in groups)
     attempts: list[dict[str, Any]] = []
     candidates: list[Candidate] = []
-    why = "first choice"
-    for level, rung in enumerate(ladder(settings, ordered)):
+    why, rungs = "first choice", ladder(settings, ordered)
+
+    def good_enough() -> bool:
+        last = candidates[-1] if candidates else None
+        return bool(last and not last.evidence.folded and len(last.model.images) >= settings.retry_below * count)
+
+    for level, rung in enumerate(rungs):
         if attempts and not can_help(rung, count, attempts[-1]):
             continue
-        work = scratch / f"rung-{level}"
-        work.mkdir()
-        result = child.run(
-            {
-                "task": "map",
-                "work": str(work),
-                "images": str(keyframes.path("images").resolve()),
-                "masks": keyframes.mask_folder(),
-                "groups": groups,
-                "ordered": ordered,
-                "camera_model": settings.camera_model,
-                "threads": settings.threads or os.cpu_count() or 1,
-                "seed": settings.seed,
-                "time_limit_s": settings.time_limit_s,
-                "focal_range": focal_range(groups),
-                "reuse": attempts[-1]["database"] if rung.same_features and attempts else None,
-                "rung": asdict(rung),
-            }
-        )
+        reuse = attempts[-1]["database"] if rung.same_features and attempts else None
+        job = _job(keyframes, settings, groups, rung, scratch / f"rung-{level}", reuse)
+        result = child.run(job)
         attempts.append({k: v for k, v in result.items() if k not in ("event", "peak_rss_mb")})
         attempts[-1] |= {"name": rung.name, "why": why}
-        best = _largest(result)
+        best = best_of(result, count, level, rung.name, rung.mapper)
         if best:
-            model = read_model(best)
-            graph = read_matches(Path(result["database"]), [image.name for image in model.images])
-            evidence = find_folds(model, graph, predicted_overlaps(model))
-            candidates.append(Candidate(best, model, evidence, level, rung.name, rung.mapper))
-            attempts[-1] |= {
-                "registered": len(model.images),
-                "points": len(model.xyz),
-                "folded": evidence.folded,
-            }
-            if not evidence.folded and len(model.images) >= settings.retry_below * count:
+            candidates.append(best)
+            attempts[-1] |= _found(best)
+            if good_enough():
                 break
         if only_turned(result):
             break
-        folded = bool(best) and candidates[-1].evidence.folded
-        why = why_next(result, len(candidates[-1].model.images) if best else 0, count, folded)
+        why = why_next(result, len(best.model.images) if best else 0, count, best is not None and best.evidence.folded)
+    failure = ""
+    if settings.external_command and not good_enough() and not only_turned(attempts[-1]):
+        best, attempt = take_external(keyframes, settings, child, scratch / "external", len(rungs))
+        failure = attempt.get("failed", "")
+        # Its record has no COLMAP figures when it failed, and says nothing of why there is no model otherwise.
+        attempts.append({**attempt, "why": why, **(_found(best) if best else {})})
+        candidates += [best] if best else []
     if not candidates:
-        raise StageFailed(why_no_model(attempts[-1], count))
+        tried = [attempt for attempt in attempts if not attempt.get("failed")]
+        raise StageFailed(" ".join(filter(None, (why_no_model(tried[-1], count), failure))))
     return Climb(max(candidates, key=Candidate.rank), attempts, focal_range(groups))
 
 
-def _largest(result: dict[str, Any]) -> Path | None:
-    sound = [m for m in result["models"] if m["registered"] >= MIN_IMAGES and m["points"] >= MIN_POINTS]
-    best = max(sound, key=lambda m: (m["registered"], m["points"]), default=None)
-    return Path(best["path"]) if best else None
+def _job(
+    keyframes: Keyframes,
+    settings: PoseSettings,
+    groups: list[dict[str, Any]],
+    rung: Rung,
+    work: Path,
+    reuse: str | None,
+) -> dict[str, Any]:
+    work.mkdir()
+    return {
+        "task": "map",
+        "work": str(work),
+        "images": str(keyframes.path("images").resolve()),
+        "masks": keyframes.mask_folder(),
+        "groups": groups,
+        "ordered": bool(keyframes.camera()["ordered"]),
+        "camera_model": settings.camera_model,
+        "threads": settings.threads or os.cpu_count() or 1,
+        "seed": settings.seed,
+        "time_limit_s": settings.time_limit_s,
+        "focal_range": focal_range(groups),
+        "reuse": reuse,
+        "rung": asdict(rung),
+    }
+
+
+def _found(best: Candidate) -> dict[str, Any]:
+    return {"registered": len(best.model.images), "points": len(best.model.xyz), "folded": best.evidence.folded}
 
 
 def only_turned(result: dict[str, Any]) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from reconstruction_pipeline.artifacts.verdict import Gate
 from reconstruction_pipeline.stages.poses.folds import MIN_CONFLICTS, FoldEvidence
@@ -13,6 +14,7 @@ DISTINCT = (
     " one to the next."
 )
 STEADY = "Move slowly and evenly, and cover fast turns again from both sides."
+CONNECT = "Film the way between these places again, slowly, so that each view shares most of the one before."
 ONE_LENS = "Film with one lens and no zoom."
 # Over the longest side. Bounds of the estimate: from ultra-wide to short tele, where EXIF does not know better.
 FOCAL_RANGE = (0.4, 3.0)
@@ -40,6 +42,28 @@ def stray_gate(strays: Sequence[str]) -> Gate:
         return Gate("stray_images", True, "warn", "Every image agrees with its best matches.", 0, 0)
     message = f"{len(strays)} images whose best matches contradict their poses were dropped: {some(strays)}."
     return Gate("stray_images", False, "warn", message, len(strays), 0, STEADY)
+
+
+def one_piece_gate(joins: Sequence[Mapping[str, Any]], left: Sequence[Sequence[str]]) -> Gate:
+    """Warns of parts of the path that were reconstructed, and could not be joined to the rest.
+
+    `joins`: what was joined, as `joining.join_parts` records it; `left`: names of the images of each other part.
+    """
+    joined = "".join(
+        f" {some(join['images'])} were joined to it by {join['inliers']} points seen from both sides." for join in joins
+    )
+    if not left:
+        return Gate("one_piece", True, "warn", f"The camera path is one piece.{joined}", 0, 0)
+    others = "; ".join(some(names) for names in left)
+    message = (
+        f"{sum(map(len, left))} images belong to {len(left)} other parts of the path that do not meet it: {others}."
+    )
+    return Gate("one_piece", False, "warn", message + joined, len(left), 0, CONNECT)
+
+
+def external_gate(failure: str) -> Gate:
+    """Warns when the configured external stage was needed and broke down."""
+    return Gate("external_stage", False, "warn", failure, None, None, "Look into external.log.")
 
 
 def trajectory_gate(jumps: Sequence[Jump]) -> Gate:

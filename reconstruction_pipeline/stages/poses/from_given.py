@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reconstruction_pipeline.artifacts.colmap import ColmapModel, read_model
+from reconstruction_pipeline.artifacts.colmap import ColmapModel
 from reconstruction_pipeline.artifacts.errors import StageFailed
 from reconstruction_pipeline.artifacts.keyframes import Keyframes
+from reconstruction_pipeline.stages.poses.candidates import MIN_POINTS, Climb, weigh
 from reconstruction_pipeline.stages.poses.child import ColmapChild
-from reconstruction_pipeline.stages.poses.climb import MIN_POINTS, Candidate, Climb
-from reconstruction_pipeline.stages.poses.folds import find_folds
 from reconstruction_pipeline.stages.poses.imports.given import triangulate_given
-from reconstruction_pipeline.stages.poses.matches import read_matches
-from reconstruction_pipeline.stages.poses.overlap import predicted_overlaps
 from reconstruction_pipeline.stages.poses.settings import PoseSettings
 
 NAME = "given"
@@ -26,23 +23,20 @@ def take_given(given: ColmapModel, keyframes: Keyframes, settings: PoseSettings,
     """
     result = triangulate_given(given, keyframes, child, settings.seed)
     folder = Path(result["path"])
-    model = read_model(folder)
     if result["points"] < MIN_POINTS:
         raise StageFailed(
             f"camera_poses: only {result['points']} points agree with the given poses; check that they belong to these "
             "pictures, or run without them (given_poses: ignore)."
         )
-    graph = read_matches(Path(result["database"]), [image.name for image in model.images])
-    evidence = find_folds(model, graph, predicted_overlaps(model))
+    best = weigh(folder, Path(result["database"]), len(keyframes.table()), 0, NAME, NAME)
     focals = [camera.params[0] / max(camera.width, camera.height) for camera in given.cameras.values()]
     attempt = {
         **{key: value for key, value in result.items() if key not in ("event", "peak_rss_mb")},
         "name": NAME,
         "why": "poses came with the capture",
-        "folded": evidence.folded,
+        "folded": best.evidence.folded,
         "held_out_pairs": 0,
         "homography_pairs": 0,
         "models": [{"path": str(folder), "registered": result["registered"], "points": result["points"]}],
     }
-    best = Candidate(folder, model, evidence, 0, NAME, NAME)
     return Climb(best, [attempt], (0.9 * min(focals), 1.1 * max(focals)))

@@ -10,6 +10,9 @@ Pairs = set[tuple[int, int]]
 
 WORDS = 48
 SAMPLES = 20_000
+# A return of the camera: frames on either side that must look alike too, how alike they must be over how alike views
+# that overlap are, and places looked up for each frame.
+LOOP_REACH, LOOP_SHARE, LOOPS = 2, 0.6, 2
 
 
 def sequential_pairs(count: int, overlap: int) -> Pairs:
@@ -41,6 +44,39 @@ def similar_pairs(signatures: Array, neighbours: int, min_distance: int = 1) -> 
         for j in np.argsort(-similarity[i])[:neighbours]:
             if np.isfinite(similarity[i, j]):
                 pairs.add((min(i, int(j)), max(i, int(j))))
+    return pairs
+
+
+def loop_pairs(signatures: Array, overlap: int) -> Pairs:
+    """Images of a video with those far away in time that look like their own neighbours: the camera came back.
+
+    `signatures`: (N, D) unit rows in order of time. Similarity is averaged over a few steps forwards on both sides
+    and over as many backwards, whichever is larger: a place is a sequence of views, seen in either direction, and one
+    pair that looks alike is none (Milford and Wyeth, "SeqSLAM", ICRA 2012). At most LOOPS places for each image.
+    """
+    count, far = len(signatures), 4 * overlap
+    if count <= far:
+        return set()
+    similarity = (signatures @ signatures.T).astype(np.float64)
+    steps = np.arange(-LOOP_REACH, LOOP_REACH + 1)
+    index = np.arange(count)
+    along = np.zeros((2, count, count))
+    for step in steps:
+        here, there = np.clip(index + step, 0, count - 1), np.clip(index - step, 0, count - 1)
+        along[0] += similarity[np.ix_(here, here)]
+        along[1] += similarity[np.ix_(here, there)]
+    alike = along.max(axis=0) / len(steps)
+    # How alike are views that overlap, here? Those a few frames apart do.
+    near = np.array([alike[i, np.clip([i - overlap, i + overlap], 0, count - 1)].max() for i in index])
+    pairs: Pairs = set()
+    for i in range(count):
+        taken: list[int] = []
+        for j in np.argsort(-alike[i], kind="stable"):
+            if len(taken) == LOOPS or alike[i, j] < LOOP_SHARE * near[i]:
+                break
+            if abs(i - j) > far and all(abs(int(j) - k) > overlap for k in taken):
+                taken.append(int(j))
+        pairs |= {(min(i, j), max(i, j)) for j in taken}
     return pairs
 
 

@@ -21,6 +21,7 @@ class Rung:
     overlap, similar, exhaustive_up_to: as in `PoseSettings`; `exhaustive` compares all pairs whatever their number.
     mapper: "incremental" or "global".
     init_*: what the first pair of the incremental mapper must offer.
+    guided: look for more matches along the epipolar lines of pairs that have few.
     same_features: take over the features and matches of the rung before.
     """
 
@@ -37,6 +38,7 @@ class Rung:
     init_min_tri_angle: float = 12.0
     init_min_inliers: int = 100
     abs_pose_min_inliers: int = 30
+    guided: bool = False
     same_features: bool = False
 
 

@@ -16,9 +16,18 @@ from reconstruction_pipeline.artifacts.keyframes import Keyframes
 from reconstruction_pipeline.artifacts.progress import NullProgress, Progress
 from reconstruction_pipeline.artifacts.verdict import Verdict
 from reconstruction_pipeline.stages.poses.cameras import check_settings
+from reconstruction_pipeline.stages.poses.candidates import Candidate, left_behind
 from reconstruction_pipeline.stages.poses.child import ColmapChild
-from reconstruction_pipeline.stages.poses.climb import Candidate, climb
-from reconstruction_pipeline.stages.poses.doubts import focal_gates, fold_gate, stray_gate, trajectory_gate
+from reconstruction_pipeline.stages.poses.climb import climb
+from reconstruction_pipeline.stages.poses.doubts import (
+    external_gate,
+    focal_gates,
+    fold_gate,
+    one_piece_gate,
+    stray_gate,
+    trajectory_gate,
+)
+from reconstruction_pipeline.stages.poses.external import check_external
 from reconstruction_pipeline.stages.poses.from_given import take_given
 from reconstruction_pipeline.stages.poses.gates import measure, pose_gates
 from reconstruction_pipeline.stages.poses.geometry import drop_images, move
@@ -43,6 +52,9 @@ REPORTED = (
     "homography_pairs",
 )
 
+# What is kept of each rung that was tried.
+RECORDED = ("name", "why", "registered", "points", "folded", "failed")
+
 
 def estimate_poses(
     keyframes: Keyframes, settings: PoseSettings, workspace: Path, progress: Progress | None = None
@@ -56,6 +68,7 @@ def estimate_poses(
     `MissingRequirement` or `UsageError` for settings that cannot be met.
     """
     check_settings(settings)
+    check_external(settings)
     started = time.perf_counter()
     workspace = workspace.resolve()
     scratch = workspace / ".colmap"
@@ -80,6 +93,7 @@ def estimate_poses(
         left_out = dict.fromkeys(strays, "dropped: contradicts its matches") | dict.fromkeys(
             weak, "dropped: few points"
         )
+        others = left_behind(found.best, found.attempt())
         model, placement = _undistorted(found.best, left_out, keyframes, settings, child, workspace)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -91,10 +105,13 @@ def estimate_poses(
     lens = registered.cameras[registered.images[0].camera_id]
     metrics = measure(model, len(names), lens.params[0])
     evidence, attempt = found.best.evidence, found.attempt()
+    joins = [join for join in attempt.get("joins", ()) if join["joined"] and set(join["images"]) <= placed]
     metrics |= {
         **{k: attempt[k] for k in REPORTED},
         **placement.metrics,
         "models": len(attempt["models"]),
+        "parts_joined": len(joins),
+        "parts_left_out": len(others),
         "dropped": len(left_out),
         "strong_pairs_tested": evidence.strong,
         "broken_pairs": len(evidence.broken),
@@ -102,16 +119,19 @@ def estimate_poses(
         "missing_pairs": len(evidence.missing),
         "seconds": round(time.perf_counter() - started, 3),
         "peak_rss_mb": round(child.peak_rss_mb, 1),
-        "backend": f"colmap-{found.best.mapper}",
+        "backend": found.best.backend,
         "fallback_level": found.best.level,
         "rung": found.best.rung,
-        "rungs": [{k: a.get(k) for k in ("name", "why", "registered", "points", "folded")} for a in found.attempts],
+        "rungs": [{k: a.get(k) for k in RECORDED} for a in found.attempts],
     }
     doubts = [
         fold_gate(evidence),
         stray_gate(strays),
+        one_piece_gate(joins, others),
         *focal_gates(lens.params[0] / max(lens.width, lens.height), found.focal_range),
     ]
+    if found.failure():
+        doubts.append(external_gate(found.failure()))
     if camera["ordered"]:
         times = keyframes.table().set_index("name")["timestamp_s"].dropna().to_dict()
         doubts.append(trajectory_gate(find_jumps(model, {str(k): float(v) for k, v in times.items()})))

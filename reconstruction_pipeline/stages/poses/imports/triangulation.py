@@ -18,7 +18,7 @@ import numpy.typing as npt
 from reconstruction_pipeline.artifacts.colmap import ColmapModel, read_model, write_model
 
 if TYPE_CHECKING:
-    from reconstruction_pipeline.stages.poses.colmap_worker import Channel
+    from reconstruction_pipeline.stages.poses.channel import Channel
 
 # All pairs up to this many images; beyond it each image with its nearest neighbours of similar direction.
 EXHAUSTIVE_UP_TO, NEIGHBOURS = 24, 12

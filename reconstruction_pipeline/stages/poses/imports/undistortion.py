@@ -18,7 +18,7 @@ import numpy.typing as npt
 from reconstruction_pipeline.artifacts.colmap import Camera, PosedImage, read_model, write_model
 
 if TYPE_CHECKING:
-    from reconstruction_pipeline.stages.poses.colmap_worker import Channel
+    from reconstruction_pipeline.stages.poses.channel import Channel
 
 ROWS_AT_ONCE = 128
 # A lens so wide that less than this share of the picture would be left is refused.

@@ -14,7 +14,7 @@ import threading
 import traceback
 from pathlib import Path
 
-from reconstruction_pipeline.stages.poses.colmap_worker import Channel
+from reconstruction_pipeline.stages.poses.channel import Channel
 from reconstruction_pipeline.stages.poses.imports.triangulation import triangulate
 from reconstruction_pipeline.stages.poses.imports.undistortion import undistort
 
