@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Keyframes(Artifact):
     """`images/<name>` upright sRGB JPEGs in time (video) or name (photos) order.
 
-    `keyframes.csv`: one row a chosen image: `name`, `timestamp_s`, `sharpness`, `motion_px` …
+    `keyframes.csv`: one row a chosen image: `name`, `timestamp_s`, `sharpness`, `motion_px` … and, of videos, `train`:
+    0 for a soft frame that only links the path, which poses need and training must not see.
     `candidates.csv`: the same for every frame that was looked at, with `chosen` and `reason`.
     `camera.json`: `ordered` (true for video: neighbours in the table overlap), `width`, `height`,
     `focal_px` (a prior from EXIF, or null).
@@ -37,6 +38,11 @@ class Keyframes(Artifact):
         import pandas as pd
 
         return pd.read_csv(self.path("keyframes.csv"))
+
+    def not_for_training(self) -> frozenset[str]:
+        """Names of the images that are there for the poses only; empty for photos and for artifacts of old."""
+        table = self.table()
+        return frozenset(str(n) for n in table.loc[table["train"] == 0, "name"]) if "train" in table else frozenset()
 
     def mask_folder(self) -> str | None:
         """The folder of the masks as COLMAP wants it, or None when there are none."""

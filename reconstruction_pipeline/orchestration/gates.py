@@ -22,6 +22,9 @@ KEYFRAMES = (
     ("one_scene", "warn"),
     ("parallax", "warn"),
     ("sharp", "warn"),
+    ("speed", "warn"),
+    ("exposure", "warn"),
+    ("texture", "warn"),
     ("overlap", "warn"),
 )
 
@@ -76,6 +79,7 @@ MESH = (
 COMPRESSED_SPLATS = (
     ("sog_decodes", "warn"),
     ("sog_psnr_loss_db", "warn"),
+    ("sog_off_path_db", "warn"),
     ("sog_ratio", "warn"),
 )
 

@@ -16,6 +16,7 @@ _HALF = np.array([1.02, 0.26, 0.32])  # half extents of the loop, metres
 _TARGET = np.array([0.02, -0.77, 1.45])
 _SWAY_M = 0.006
 _SHAKE_DEG = 0.28
+_JOLT, _REST = 8.0, 0.1  # times the usual shake and sway
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class CameraPath:
     scale: float
     sway_phases: NDArray[np.float64]
     shake_phases: NDArray[np.float64]
+    rests: tuple[tuple[float, float], ...] = ()
+    jolts: tuple[tuple[float, float], ...] = ()
 
     def position(self, time: float) -> Vector:
         """Camera centre (3,) in the world frame, metres."""
@@ -33,7 +36,11 @@ class CameraPath:
         loop = np.array(
             [-np.cos(a), np.sin(a) + 0.18 * np.sin(2 * a + 0.7), 0.8 * np.sin(a + 0.9) + 0.35 * np.cos(2 * a)]
         )
-        return _CENTER + self.scale * _HALF * loop + _SWAY_M * self._noise(time, self.sway_phases, 0.7, 1.35)
+        return (
+            _CENTER
+            + self.scale * _HALF * loop
+            + self._unrest(time) * _SWAY_M * self._noise(time, self.sway_phases, 0.7, 1.35)
+        )
 
     def pose(self, time: float) -> tuple[NDArray[np.float64], Vector]:
         """World-to-camera rotation (3, 3) and translation (3,) at `time` seconds."""
@@ -45,7 +52,8 @@ class CameraPath:
         right = np.cross([0.0, 1.0, 0.0], forward)
         right /= np.linalg.norm(right)
         down = np.cross(forward, right)
-        shake = np.radians(_SHAKE_DEG) * self._noise(time, self.shake_phases, 1.1, 1.6)
+        jerk = 1.0 + (_JOLT - 1.0) * max((_bump(time, *jolt) for jolt in self.jolts), default=0.0)
+        shake = self._unrest(time) * jerk * np.radians(_SHAKE_DEG) * self._noise(time, self.shake_phases, 1.1, 1.6)
         rotation = _rotation(shake * [1.0, 1.0, 1.6]) @ np.stack([right, down, forward])
         return rotation, -rotation @ center
 
@@ -56,8 +64,14 @@ class CameraPath:
 
     def _progress(self, time: float) -> float:
         """Share of the loop done: it starts and ends slowly, and stops a few centimetres short of its start."""
-        t = np.clip(time / self.seconds, -0.1, 1.1)
+        rested = sum(float(np.clip(time - first, 0.0, last - first)) for first, last in self.rests)
+        moving = self.seconds - sum(last - first for first, last in self.rests)
+        t = np.clip((time - rested) / moving, -0.1, 1.1)
         return float(0.985 * (t - 0.55 * np.sin(2 * np.pi * t) / (2 * np.pi)))
+
+    def _unrest(self, time: float) -> float:
+        """1 on the way, less while at rest."""
+        return 1.0 - (1.0 - _REST) * max((_bump(time, *rest) for rest in self.rests), default=0.0)
 
     @staticmethod
     def _noise(time: float, phases: NDArray[np.float64], lowest_hz: float, ratio: float) -> Vector:
@@ -72,7 +86,14 @@ class CameraPath:
 def camera_path(variant: Variant, seed: int) -> CameraPath:
     """The path of a variant; the seed chooses the sway and the shake."""
     rng = np.random.default_rng([seed, 11])
-    return CameraPath(variant.seconds, variant.path_scale, rng.random((3, 5)), rng.random((3, 5)))
+    sway, shake = rng.random((3, 5)), rng.random((3, 5))
+    return CameraPath(variant.seconds, variant.path_scale, sway, shake, variant.rests, variant.jolts)
+
+
+def _bump(time: float, first: float, last: float, ramp: float = 0.1) -> float:
+    """1 between the two times, 0 away from them, smooth over `ramp` seconds outside."""
+    x = np.clip(min(time - first + ramp, last + ramp - time) / ramp, 0.0, 1.0)
+    return float(x * x * (3 - 2 * x))
 
 
 def _rotation(vector: Vector) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from reconstruction_pipeline.artifacts.errors import UsageError
 VERSION = 1
 SEED = 20260
 
-VariantName = Literal["demo", "small"]
+VariantName = Literal["demo", "small", "hurried"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Variant:
     `shutter_s` is the exposure time; a frame is the mean of `subframes` renders spread over it, each at another
     place within the pixel. `texture_scale` and `light_scale` multiply the texel densities of colour and of baked
     light, `light_rays` is the number of hemisphere rays a light texel. `path_scale` shrinks the loop of the path.
+    `rests` are (from, to) seconds in which the camera is held still, `jolts` those in which it is jerked about, so
+    that the picture blurs.
     """
 
     name: VariantName
@@ -40,6 +42,8 @@ class Variant:
     light_rays: int
     path_scale: float
     crf: int
+    rests: tuple[tuple[float, float], ...] = ()
+    jolts: tuple[tuple[float, float], ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -55,6 +59,12 @@ VARIANTS: dict[str, Variant] = {
     "small": Variant(
         name="small", width=384, height=216, fps=24, frames=56, focal_px=279.0, shutter_s=1 / 80, subframes=3,
         texture_scale=0.35, light_scale=0.4, light_rays=16, path_scale=0.5, crf=15,
+    ),
+    # What careless people film: stops on the way, and blurred stretches between.
+    "hurried": Variant(
+        name="hurried", width=640, height=360, fps=24, frames=240, focal_px=465.0, shutter_s=1 / 48, subframes=16,
+        texture_scale=0.6, light_scale=0.5, light_rays=16, path_scale=1.0, crf=17,
+        rests=((0.0, 0.6), (2.6, 3.8), (6.6, 7.8)), jolts=((1.3, 1.8), (4.4, 5.4), (8.4, 9.0)),
     ),
 }  # fmt: skip
 

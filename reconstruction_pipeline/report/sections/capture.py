@@ -32,15 +32,17 @@ def keyframes(inputs: ReportInputs) -> Section | None:
     def contact_sheet() -> None:
         table = artifact.table()
         placed = {Path(i.name).stem for i in poses.model().images} if isinstance(poses, CameraPoses) else set()
+        linking = artifact.not_for_training()
         times = dict(zip(table["name"], table["timestamp_s"], strict=True)) if "timestamp_s" in table else {}
         paths = [artifact.path("images", name) for name in table["name"]]
         shown = spread(paths, MOST_THUMBNAILS)
         for path in shown:
             time = number_of(times.get(path.name))
-            left_out = bool(placed) and path.stem not in placed
+            for_poses = path.name in linking
+            left_out = bool(placed) and path.stem not in placed and not for_poses
             caption = f"{time:.1f} s" if time is not None else path.stem
             alt = f"Keyframe {path.stem}" + (", not placed in the scene" if left_out else "")
-            badge, tone = ("not placed", "fail") if left_out else ("", "")
+            badge, tone = ("not placed", "fail") if left_out else ("poses only", "") if for_poses else ("", "")
             section.pictures.append(picture(path, alt, caption, badge=badge, tone=tone, longest=232))
         section.lead = "The frames chosen for the scene" + (
             f"; {len(shown)} of the {len(paths)} are shown." if len(shown) < len(paths) else "."
@@ -61,7 +63,10 @@ def keyframes(inputs: ReportInputs) -> Section | None:
 
     section.attempt("The contact sheet", contact_sheet)
     section.attempt("The plot of the frames", curves)
-    section.facts = facts_of(artifact, ("frames_decoded", "selected", "duration_s", "blur", "parallax"))
+    names = ["frames_decoded", "selected", "duration_s", "blur", "parallax"]
+    if not artifact.metrics.get("duration_s"):
+        names.remove("duration_s")  # photos have no length
+    section.facts = facts_of(artifact, names)
     return section
 
 
@@ -101,5 +106,6 @@ def camera_poses(inputs: ReportInputs) -> Section | None:
             "median_triangulation_angle_deg",
         ),
     )
-    section.attempt("The previews", lambda: section.pictures.extend(previews(artifact, "Camera poses")))
+    if not section.charts:
+        section.attempt("The previews", lambda: section.pictures.extend(previews(artifact, "Camera poses")))
     return section

@@ -11,35 +11,68 @@ import numpy.typing as npt
 from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.kernels.parallax import parallax_ratio
 from reconstruction_pipeline.stages.keyframes.decode import VideoReader
-from reconstruction_pipeline.stages.keyframes.motion import MotionTracker
+from reconstruction_pipeline.stages.keyframes.motion import FOLLOWED, MotionTracker, Span, match_frames
 from reconstruction_pipeline.stages.keyframes.sharpness import FLAT_STD, sharpness
+
+Array = npt.NDArray[np.float64]
 
 # Longest sides, pixels: blur of a pixel or two must survive the first, speed asks for the second.
 SHARPNESS_SIZE = 640
 MOTION_SIZE = 320
 # Tracking more often than this tells nothing new about a hand-held camera.
 MOTION_RATE_HZ = 15.0
-DARK_MEAN = 8.0
+# Mean grey level of a frame that counts as black; level a pixel must reach to count as burnt out.
+BLACK_MEAN = 8.0
+BURNT_LEVEL = 250
+# Scenes a returning one is looked for in, and how many there may be before that ends (an edited film, noise).
+REMEMBERED_SCENES, MANY_SCENES = 8, 40
+
+
+@dataclass
+class Samples:
+    """What was measured at the frames whose motion was measured; one entry each.
+
+    `tracked`: share of the points found again; `textured`: whether there was anything to follow; `mean` and `burnt`:
+    mean grey level (0..255) and share of burnt-out pixels; `black`: black or a flat colour.
+    """
+
+    frame: npt.NDArray[np.int64]
+    tracked: Array
+    textured: npt.NDArray[np.bool_]
+    mean: Array
+    burnt: Array
+    black: npt.NDArray[np.bool_]
+
+    @property
+    def followed(self) -> float:
+        """Share of the frames that could be followed from the one before."""
+        return float((self.tracked[1:] > FOLLOWED).mean()) if len(self.tracked) > 1 else 0.0
 
 
 @dataclass
 class Analysis:
-    """What the first pass found; arrays have one entry a decoded frame.
+    """What the first pass found; `times`, `sharpness`, `progress` and `scene` have one entry a decoded frame.
 
-    `progress` is the image motion so far as a fraction of the diagonal (cuts add none), `scene` counts cuts.
-    `parallax` is `parallax_ratio`, None where too little moved to tell. `trackable` and `textured` are the
-    shares of motion steps that could be followed, and that held anything to follow.
+    `progress` is the image motion so far as a fraction of the diagonal (cuts add none), `scene` numbers the scenes.
+    `spans` are motions with their parallax; their `first` and `last` are frames. `errors` counts damaged packets.
     """
 
-    times: npt.NDArray[np.float64]
-    sharpness: npt.NDArray[np.float64]
-    progress: npt.NDArray[np.float64]
+    times: Array
+    sharpness: Array
+    progress: Array
     scene: npt.NDArray[np.int64]
-    parallax: float | None
-    trackable: float
-    textured: float
-    dark: float
-    errors: int
+    samples: Samples
+    spans: list[Span] = field(default_factory=list)
+    errors: int = 0
+
+    def spans_of(self, scene: int) -> list[Span]:
+        """Those within the scene."""
+        return [span for span in self.spans if self.scene[span.first] == self.scene[span.last] == scene]
+
+    def parallax(self, scene: int) -> float | None:
+        """`parallax_ratio` of the scene; None where too little moved to tell."""
+        spans = self.spans_of(scene)
+        return parallax_ratio([span.residuals for span in spans], [span.motion_px for span in spans])
 
 
 @dataclass
@@ -47,18 +80,16 @@ class _Rows:
     times: list[float] = field(default_factory=list)
     sharpness: list[float] = field(default_factory=list)
     scene: list[int] = field(default_factory=list)
-    dark: int = 0
-    # Motion is sampled more sparsely: (frame, progress) knots, a new list of them per scene.
+    samples: list[tuple[int, float, bool, float, float, bool]] = field(default_factory=list)
+    # Motion is sampled more sparsely: (frame, progress) knots, and the last frame with texture, by scene.
     knots: list[list[tuple[int, float]]] = field(default_factory=lambda: [[]])
-    steps: int = 0
-    tracked: int = 0
-    textured: int = 0
+    last: list[npt.NDArray[np.uint8] | None] = field(default_factory=lambda: [None])
+    current: int = 0
 
 
 def analyse(reader: VideoReader, expected_frames: int, rate_hz: float, progress: Progress) -> Analysis:
     """Score every frame of the video. Raises what the reader and `progress` raise."""
     rows, tracker = _Rows(), MotionTracker()
-    trackers = [tracker]
     # By time, for rates that vary, and by count, for timestamps that are wrong.
     stride = max(1, round(rate_hz / MOTION_RATE_HZ))
     last_time, last_index = -np.inf, -stride
@@ -66,29 +97,29 @@ def analyse(reader: VideoReader, expected_frames: int, rate_hz: float, progress:
         gray = decoded.array
         rows.times.append(decoded.time_s)
         rows.sharpness.append(sharpness(gray))
-        rows.dark += float(gray.mean()) < DARK_MEAN or float(gray.std()) < FLAT_STD
         if decoded.index - last_index >= stride or decoded.time_s - last_time >= 1.0 / MOTION_RATE_HZ:
             last_time, last_index = decoded.time_s, decoded.index
-            if _step(rows, tracker, gray, decoded.index):
-                tracker = MotionTracker()
-                tracker.update(_small(gray))
-                trackers.append(tracker)
-        rows.scene.append(len(rows.knots) - 1)
+            _sample(rows, tracker, gray, decoded.index)
+        rows.scene.append(rows.current)
         if decoded.index % 16 == 0:
             progress.report("keyframes", decoded.index, max(expected_frames, decoded.index), "measuring frames")
-    for each in trackers:
-        each.finish()
-    residuals = [r for each in trackers for r in each.residuals]
-    motions = [m for each in trackers for m in each.motions]
+    tracker.finish()
+    columns = list(zip(*rows.samples, strict=True)) or [()] * 6
+    frame = np.array(columns[0], np.int64)
     return Analysis(
         np.array(rows.times),
         np.array(rows.sharpness),
         _interpolated(rows),
         np.array(rows.scene, np.int64),
-        parallax_ratio(residuals, motions),
-        rows.tracked / max(rows.steps, 1),
-        rows.textured / max(rows.steps, 1),
-        rows.dark / max(len(rows.times), 1),
+        Samples(
+            frame,
+            np.array(columns[1], float),
+            np.array(columns[2], bool),
+            np.array(columns[3], float),
+            np.array(columns[4], float),
+            np.array(columns[5], bool),
+        ),
+        [Span(int(frame[s.first]), int(frame[s.last]), s.motion_px, s.residuals) for s in tracker.spans],
         reader.errors,
     )
 
@@ -98,24 +129,44 @@ def _small(gray: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
-def _step(rows: _Rows, tracker: MotionTracker, gray: npt.NDArray[np.uint8], index: int) -> bool:
-    """Advance the motion; true when a new scene begins with this frame."""
+def _sample(rows: _Rows, tracker: MotionTracker, gray: npt.NDArray[np.uint8], index: int) -> None:
+    """Advance the motion to the frame `index`, and the scenes where it cuts."""
     small = _small(gray)
     motion = tracker.update(small)
-    rows.steps += 1
-    rows.tracked += motion.tracked > 0.3
-    rows.textured += motion.textured
-    if motion.cut:
-        rows.knots.append([(index, 0.0)])
-        return True
-    knots = rows.knots[-1]
+    mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(small))
+    burnt = float(np.count_nonzero(small >= BURNT_LEVEL)) / small.size
+    black = mean < BLACK_MEAN or deviation < FLAT_STD
+    rows.samples.append((index, motion.tracked, motion.textured, mean, burnt, black))
     fraction = motion.step_px / float(np.hypot(*small.shape))
-    if not knots or fraction > 0:
+    if motion.cut:
+        rows.current, jump = _scene_of(rows, small)
+        fraction = jump / float(np.hypot(*small.shape))
+    knots = rows.knots[rows.current]
+    if not knots or fraction > 0 or motion.cut:
         knots.append((index, (knots[-1][1] if knots else 0.0) + fraction))
-    return False
+    if motion.textured:
+        rows.last[rows.current] = small
 
 
-def _interpolated(rows: _Rows) -> npt.NDArray[np.float64]:
+def _scene_of(rows: _Rows, small: npt.NDArray[np.uint8]) -> tuple[int, float]:
+    """(scene that a frame after a cut belongs to, pixels it moved since): an earlier one that it matches, or a new one.
+
+    So that a hand before the lens, or a shot cut in between, does not split a scene.
+    """
+    newest = len(rows.knots) - 1
+    for scene in range(newest, max(newest - REMEMBERED_SCENES, -1), -1) if newest < MANY_SCENES else ():
+        last = rows.last[scene]
+        if scene == rows.current or last is None or last.shape != small.shape:
+            continue
+        shift, _ = match_frames(last, small)
+        if shift is not None:
+            return scene, shift
+    rows.knots.append([])
+    rows.last.append(None)
+    return len(rows.knots) - 1, 0.0
+
+
+def _interpolated(rows: _Rows) -> Array:
     scenes = np.array(rows.scene)
     result = np.zeros(len(scenes))
     for scene, knots in enumerate(rows.knots):

@@ -1,4 +1,4 @@
-"""The verdict on a capture: is there anything to reconstruct in what was chosen?"""
+"""The verdict on a capture: is there anything to reconstruct in what was chosen, and what should be filmed anew?"""
 
 from __future__ import annotations
 
@@ -8,13 +8,24 @@ from reconstruction_pipeline.artifacts.verdict import Gate
 from reconstruction_pipeline.stages.keyframes.analysis import Analysis
 from reconstruction_pipeline.stages.keyframes.selection import Selection
 from reconstruction_pipeline.stages.keyframes.settings import KeyframeSettings
+from reconstruction_pipeline.stages.keyframes.stretches import Kind, Stretch, listed, share
 
 MOVE = "Film again and walk around the subject, keeping it in view; do not only turn on the spot."
+LONGER = "Film 10 s or more."
+SLOWER = "Move at half the speed, and let the camera settle before and after every turn."
+LIGHT = "Move slower, or film in more light so that the exposure is short."
 LARGEST_STEP = 0.35
+# Parts of the video that may be weak before people are warned; shorter stretches are told all the same.
+MOST_FAST, MOST_SOFT, MOST_BADLY_LIT, MOST_BARE = 0.15, 0.3, 0.2, 0.2
 
 
 def video_gates(
-    analysis: Analysis, selection: Selection, blur: float, promised_s: float, settings: KeyframeSettings
+    analysis: Analysis,
+    selection: Selection,
+    stretches: list[Stretch],
+    blur: float,
+    promised_s: float,
+    settings: KeyframeSettings,
 ) -> list[Gate]:
     """Gates in the order people should read them; times are seconds of the video."""
     members = analysis.scene == selection.scene
@@ -22,52 +33,55 @@ def video_gates(
     span = float(np.ptp(times)) * len(times) / max(len(times) - 1, 1)
     decoded_s = float(np.ptp(analysis.times)) * len(analysis.times) / max(len(analysis.times) - 1, 1)
     travel = float(np.ptp(analysis.progress[members]))
-    content = _content(analysis)
-    return [
+    content = _content(analysis, stretches)
+    long_enough, enough = span >= settings.min_duration_s, len(times) >= settings.min_frames
+    gates = [
         Gate("decodable", True, "block", f"{len(analysis.times)} frames decode.", len(analysis.times)),
         _complete(decoded_s, promised_s, analysis.errors),
-        _one_scene(analysis, selection, times),
+        _one_scene(analysis, selection),
         Gate(
             "duration",
-            span >= settings.min_duration_s,
+            long_enough,
             "block",
             f"The usable part lasts {span:.1f} s; at least {settings.min_duration_s:g} s are needed.",
             span,
             settings.min_duration_s,
-            "" if span >= settings.min_duration_s else "Film 10 s or more.",
+            "" if long_enough else LONGER,
         ),
         Gate(
             "usable_frames",
-            len(times) >= settings.min_frames,
+            enough,
             "block",
             f"{len(times)} usable frames; at least {settings.min_frames} are needed.",
             len(times),
             settings.min_frames,
-            "" if len(times) >= settings.min_frames else "Film 10 s or more.",
+            "" if enough else LONGER,
         ),
         content,
-        # Motion of what cannot be followed is not measured, so nothing is said of it.
-        *([_motion(travel, settings)] if content.passed else []),
-        _parallax(analysis, settings),
-        Gate(
-            "sharp",
-            blur <= settings.max_blur,
-            "warn",
-            f"Median blur of the chosen frames is {blur:.2f} (0 sharp, 1 blurred).",
-            blur,
-            settings.max_blur,
-            "" if blur <= settings.max_blur else "Move slower, or film in more light so that the exposure is short.",
-        ),
-        Gate(
-            "overlap",
-            selection.window <= LARGEST_STEP,
-            "warn",
-            f"The picture moves by {100 * selection.window:.0f} % of its diagonal from keyframe to keyframe.",
-            selection.window,
-            LARGEST_STEP,
-            "" if selection.window <= LARGEST_STEP else "Raise the number of keyframes, or film a shorter path.",
-        ),
     ]
+    if content.passed:
+        # Of what cannot be followed motion is not measured, and a still picture has no speed.
+        gates.append(_motion(travel, stretches, settings))
+    gates += [
+        _parallax(analysis.parallax(selection.scene), stretches, settings),
+        _sharp(blur, stretches, span, settings),
+        _stretched(
+            "speed", ("fast",), MOST_FAST, stretches, span,
+            "the camera moves too fast", "The camera moves slowly enough.", SLOWER,
+        ),
+        _stretched(
+            "exposure", ("dark", "burnt out"), MOST_BADLY_LIT, stretches, span,
+            "the picture is too dark or burnt out", "The exposure is good throughout.",
+            "Film in even light, keep lamps and windows out of the picture, and lock the exposure.",
+        ),
+        _stretched(
+            "texture", ("textureless",), MOST_BARE, stretches, span,
+            "there is no texture to follow", "There is texture to follow throughout.",
+            "Keep textured things in view beside bare walls and glass, or put some there.",
+        ),
+        _overlap(analysis, selection),
+    ]  # fmt: skip
+    return gates
 
 
 def _complete(decoded_s: float, promised_s: float, errors: int) -> Gate:
@@ -77,54 +91,107 @@ def _complete(decoded_s: float, promised_s: float, errors: int) -> Gate:
     return Gate("complete", whole, "warn", message, share, 0.9, "" if whole else "Copy the file again from the camera.")
 
 
-def _one_scene(analysis: Analysis, selection: Selection, times: np.ndarray) -> Gate:
+def _one_scene(analysis: Analysis, selection: Selection) -> Gate:
     scenes = int(analysis.scene.max()) + 1
     if scenes == 1:
         return Gate("one_scene", True, "warn", "One continuous scene.", 1, 1)
-    others = [analysis.times[analysis.scene == s] for s in range(scenes) if s != selection.scene]
-    listed = ", ".join(f"{o[0]:.1f}-{o[-1]:.1f} s" for o in others[:4] if len(o))
     return Gate(
         "one_scene",
         False,
         "warn",
-        f"The video cuts between {scenes} scenes; only {times[0]:.1f}-{times[-1]:.1f} s is used, not {listed}.",
+        f"The video cuts between {scenes} scenes; only {_parts(analysis, True, selection.scene)} is used, not"
+        f" {_parts(analysis, False, selection.scene)}.",
         scenes,
         1,
         "Film one scene in one take, or give each part as its own video.",
     )
 
 
-def _content(analysis: Analysis) -> Gate:
+def _parts(analysis: Analysis, used: bool, scene: int) -> str:
+    """Times of the parts that belong to the scene, or of those that do not."""
+    starts = np.flatnonzero(np.diff(analysis.scene, prepend=-1) != 0)
+    ends = np.r_[starts[1:], len(analysis.scene)] - 1
+    parts = [(a, b) for a, b in zip(starts, ends, strict=True) if (analysis.scene[a] == scene) == used]
+    text = ", ".join(f"{analysis.times[a]:.1f}-{analysis.times[b]:.1f} s" for a, b in parts[:4])
+    return text + (f" and {len(parts) - 4} more" if len(parts) > 4 else "")
+
+
+def _content(analysis: Analysis, stretches: list[Stretch]) -> Gate:
     """Black, flat or noise: nothing that could be matched."""
-    if analysis.dark > 0.5:
-        message = f"{100 * analysis.dark:.0f} % of the frames are black or a flat colour."
-        return Gate("content", False, "block", message, analysis.dark, 0.5, "Film a textured scene in good light.")
-    if analysis.textured < 0.5:
-        message = f"Only {100 * analysis.textured:.0f} % of the frames have texture that can be followed."
-        return Gate("content", False, "block", message, analysis.textured, 0.5, "Film a textured scene in good light.")
-    good = analysis.trackable >= 0.5
+    samples = analysis.samples
+    black, textured, followed = float(samples.black.mean()), float(samples.textured.mean()), samples.followed
+    if black > 0.5:
+        message = f"{100 * black:.0f} % of the frames are black or a flat colour."
+        return Gate("content", False, "block", message, black, 0.5, "Film a textured scene in good light.")
+    if textured < 0.5:
+        where = listed(stretches, "textureless", "dark")
+        message = f"Only {100 * textured:.0f} % of the frames have texture that can be followed"
+        message += f" (not {where})." if where else "."
+        return Gate("content", False, "block", message, textured, 0.5, "Film a textured scene in good light.")
+    good = followed >= 0.5
     return Gate(
         "content",
         good,
         "block",
-        f"{100 * analysis.trackable:.0f} % of the frames can be followed from the one before.",
-        analysis.trackable,
+        f"{100 * followed:.0f} % of the frames can be followed from the one before.",
+        followed,
         0.5,
         "" if good else "Noise or very fast movement: film slowly, in good light.",
     )
 
 
-def _motion(travel: float, settings: KeyframeSettings) -> Gate:
+def _motion(travel: float, stretches: list[Stretch], settings: KeyframeSettings) -> Gate:
     good = travel >= settings.min_motion_fraction
     message = f"The picture moves by {100 * travel:.1f} % of its diagonal in all"
-    message += "." if good else ": the camera stands still."
+    still = listed(stretches, "static")
+    message += ": the camera stands still." if not good else f"; at rest {still}, which adds nothing." if still else "."
     return Gate("not_static", good, "block", message, travel, settings.min_motion_fraction, "" if good else MOVE)
 
 
-def _parallax(analysis: Analysis, settings: KeyframeSettings) -> Gate:
-    if analysis.parallax is None:
+def _parallax(parallax: float | None, stretches: list[Stretch], settings: KeyframeSettings) -> Gate:
+    if parallax is None:
         return Gate("parallax", True, "warn", "Too little movement between frames to measure parallax.", None, None)
-    good = analysis.parallax >= settings.min_parallax
-    message = f"{100 * analysis.parallax:.1f} % of the image motion cannot come from turning alone"
-    message += "." if good else ": the camera seems to turn in place."
-    return Gate("parallax", good, "warn", message, analysis.parallax, settings.min_parallax, "" if good else MOVE)
+    good = parallax >= settings.min_parallax
+    turning = listed(stretches, "turning")
+    message = f"{100 * parallax:.1f} % of the image motion cannot come from turning alone"
+    message += "" if good else ": the camera seems to turn in place"
+    message += f" ({'only turning' if good else 'above all'} at {turning})." if turning else "."
+    return Gate("parallax", good, "warn", message, parallax, settings.min_parallax, "" if good else MOVE)
+
+
+def _sharp(blur: float, stretches: list[Stretch], seconds: float, settings: KeyframeSettings) -> Gate:
+    """Blurred throughout, which only an absolute measure sees, or for too long."""
+    soft, where = share(stretches, "blurred", seconds), listed(stretches, "blurred")
+    message = f"Median blur of the chosen frames is {blur:.2f} (0 sharp, 1 blurred)"
+    message += f"; blurred against the rest: {where}." if where else "."
+    if blur > settings.max_blur:
+        return Gate("sharp", False, "warn", message, blur, settings.max_blur, LIGHT)
+    return Gate("sharp", soft <= MOST_SOFT, "warn", message, blur, settings.max_blur, LIGHT if where else "")
+
+
+def _stretched(
+    name: str,
+    kinds: tuple[Kind, ...],
+    most: float,
+    stretches: list[Stretch],
+    seconds: float,
+    bad: str,
+    fine: str,
+    advice: str,
+) -> Gate:
+    """Fails when stretches of these kinds make up more than `most` of the video."""
+    part = min(sum(share(stretches, kind, seconds) for kind in kinds), 1.0)
+    where = listed(stretches, *kinds)
+    message = f"In {100 * part:.0f} % of the video {bad}: {where}." if where else fine
+    return Gate(name, part <= most, "warn", message, round(part, 4), most, advice if where else "")
+
+
+def _overlap(analysis: Analysis, selection: Selection) -> Gate:
+    good = selection.largest_gap <= LARGEST_STEP
+    message = f"The picture moves by {100 * selection.window:.1f} % of its diagonal from keyframe to keyframe, at most"
+    message += f" {100 * selection.largest_gap:.0f} %"
+    if not good:
+        widest = int(np.argmax(np.diff(analysis.progress[selection.chosen])))
+        message += f", at {analysis.times[selection.chosen[widest]]:.1f} s"
+    advice = "" if good else "Move slower there, or raise the number of keyframes."
+    return Gate("overlap", good, "warn", f"{message}.", selection.largest_gap, LARGEST_STEP, advice)

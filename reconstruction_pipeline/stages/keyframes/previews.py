@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from reconstruction_pipeline.stages.keyframes.stretches import speed_of
+
+if TYPE_CHECKING:
+    from reconstruction_pipeline.stages.keyframes.analysis import Analysis
+    from reconstruction_pipeline.stages.keyframes.selection import Selection
+    from reconstruction_pipeline.stages.keyframes.stretches import Stretch
 
 MAX_BYTES = 60_000
 COLUMNS, ROWS, THUMB = 6, 4, 150
@@ -26,16 +33,22 @@ def write_preview(path: Path, bgr: npt.NDArray[Any]) -> None:
         bgr = cv2.resize(bgr, None, fx=0.8, fy=0.8, interpolation=cv2.INTER_AREA)
 
 
-def contact_sheet(path: Path, images: Sequence[Path], labels: Sequence[str]) -> None:
-    """Up to 24 of `images`, evenly spaced, each with its label."""
+def contact_sheet(
+    path: Path, images: Sequence[Path], labels: Sequence[str], train: Sequence[bool] | None = None
+) -> None:
+    """Up to 24 of `images`, evenly spaced, each with its label; those not to `train` on are framed and dimmed."""
     rows = np.unique(np.linspace(0, len(images) - 1, min(len(images), COLUMNS * ROWS)).round().astype(int))
     tiles = []
     for row in rows:
         image: Any = cv2.imread(str(images[row]))
         scale = THUMB / max(image.shape[:2])
         thumb = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        cv2.putText(thumb, labels[row], (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 3, cv2.LINE_AA)
-        cv2.putText(thumb, labels[row], (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1, cv2.LINE_AA)
+        label = labels[row]
+        if train is not None and not train[row]:
+            thumb, label = thumb // 2 + 40, f"{label} poses only"
+            cv2.rectangle(thumb, (0, 0), (thumb.shape[1] - 1, thumb.shape[0] - 1), (60, 160, 250), 2)
+        cv2.putText(thumb, label, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 3, cv2.LINE_AA)
+        cv2.putText(thumb, label, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1, cv2.LINE_AA)
         tiles.append(thumb)
     height, width = max(t.shape[0] for t in tiles) + 4, max(t.shape[1] for t in tiles) + 4
     columns = min(len(tiles), COLUMNS if width >= height else 2 * COLUMNS)
@@ -46,27 +59,41 @@ def contact_sheet(path: Path, images: Sequence[Path], labels: Sequence[str]) -> 
     write_preview(path, sheet)
 
 
-def plot_selection(
-    path: Path,
-    times: npt.NDArray[np.float64],
-    sharpness: npt.NDArray[np.float64],
-    progress: npt.NDArray[np.float64],
-    chosen: npt.NDArray[np.int64],
-) -> None:
-    """Sharpness and accumulated motion (% of the diagonal) over time, chosen frames marked."""
+COLORS = {
+    "fast": "#c1666b", "blurred": "#b08bbb", "static": "#9aa0a6", "dark": "#3d405b", "burnt out": "#f2cc8f",
+    "textureless": "#81b29a", "turning": "#7aa5d2",
+}  # fmt: skip
+
+
+def plot_selection(path: Path, analysis: Analysis, selection: Selection, stretches: Sequence[Stretch]) -> None:
+    """Sharpness and speed of every frame over time, the chosen frames marked, weak stretches shaded."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.2), dpi=100, layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot(times, sharpness, color="#8aa0b8", linewidth=0.8, label="sharpness")
-    axes.plot(times[chosen], sharpness[chosen], "o", color="#d1495b", markersize=3.5, label="keyframes")
-    axes.set(xlabel="seconds", ylabel="sharpness", ylim=(0, None))
-    other = axes.twinx()
-    other.plot(times, 100 * progress, color="#2e7d5b", linewidth=1.2, label="motion so far")
-    other.set(ylabel="motion so far, % of diagonal", ylim=(0, None))
-    handles = [*axes.get_lines(), *other.get_lines()]
-    axes.legend(handles, [str(line.get_label()) for line in handles], loc="upper left", fontsize=8)
+    times, chosen, train = analysis.times, selection.chosen, selection.train
+    figure = Figure(figsize=(9, 4.4), dpi=100, layout="constrained")
+    sharp, moved = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+    sharp.plot(times, analysis.sharpness, color="#8aa0b8", linewidth=0.8, label="every frame")
+    for mask, face, label in ((train, "#d1495b", "keyframes"), (~train, "white", "for poses only")):
+        if mask.any():
+            rows = chosen[mask]
+            sharp.plot(
+                times[rows], analysis.sharpness[rows], "o",
+                color="#d1495b", markerfacecolor=face, markersize=4, label=label,
+            )  # fmt: skip
+    sharp.set(ylabel="sharpness", ylim=(0, None))
+    members = analysis.scene == selection.scene
+    speed = np.full(len(times), np.nan)
+    speed[members] = 100 * speed_of(np.maximum.accumulate(times[members]), analysis.progress[members])
+    moved.plot(times, speed, color="#2e7d5b", linewidth=0.9)
+    moved.vlines(times[chosen], 0, 0.06, color="#d1495b", linewidth=1, transform=moved.get_xaxis_transform())
+    moved.set(xlabel="seconds", ylabel="motion, % of\nthe diagonal a second", ylim=(0, None))
+    for stretch in stretches:
+        for axes in (sharp, moved):
+            axes.axvspan(stretch.first_s, stretch.last_s, color=COLORS[stretch.kind], alpha=0.25, linewidth=0)
+    for kind in dict.fromkeys(s.kind for s in stretches):
+        sharp.fill_between([], [], color=COLORS[kind], alpha=0.35, label=kind)
+    figure.legend(*sharp.get_legend_handles_labels(), loc="outside upper left", ncols=9, fontsize=8, frameon=False)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     write_preview(path, np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., 2::-1]))

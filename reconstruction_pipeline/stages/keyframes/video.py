@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from reconstruction_pipeline.artifacts.errors import InputRejected
 from reconstruction_pipeline.artifacts.progress import Progress
@@ -22,6 +21,10 @@ from reconstruction_pipeline.stages.keyframes.selection import Selection, select
 from reconstruction_pipeline.stages.keyframes.settings import KeyframeSettings
 from reconstruction_pipeline.stages.keyframes.sharpness import blur_extent
 from reconstruction_pipeline.stages.keyframes.side_data import write_video_gps
+from reconstruction_pipeline.stages.keyframes.stretches import Stretch, find_stretches
+
+# In the metrics; the messages and the plot tell the rest.
+MOST_STRETCHES = 12
 
 
 def from_video(
@@ -40,35 +43,52 @@ def from_video(
     selection = select(analysis, settings)
     written = _write_images(reader, analysis, selection, settings, workspace, progress)
     names, blurs, (height, width) = written
-    _write_tables(workspace, analysis, selection, names, blurs, width, height)
+    tables.write_candidates(workspace / "candidates.csv", analysis, selection, names, float(np.hypot(width, height)))
+    tables.write_chosen(workspace / "keyframes.csv", analysis, selection, names, blurs, (width, height))
     tables.write_camera(workspace / "camera.json", True, width, height, None)
     times = analysis.times[selection.chosen]
     write_video_gps(workspace, source.gps(), dict(zip(names, times.tolist(), strict=True)))
-    images = [workspace / "images" / n for n in names]
-    contact_sheet(workspace / "previews" / "contact_sheet.jpg", images, [f"{t:.1f} s" for t in times])
-    plot_selection(
-        workspace / "previews" / "sharpness_motion.jpg",
-        analysis.times,
-        analysis.sharpness,
-        analysis.progress,
-        selection.chosen,
-    )
+    stretches = find_stretches(analysis, selection, settings)
+    _write_previews(workspace, analysis, selection, stretches, names)
     blur = float(np.median(blurs))
+    parallax = analysis.parallax(selection.scene)
     metrics = {
         "frames_decoded": len(analysis.times),
         "selected": len(names),
+        "for_poses_only": int((~selection.train).sum()),
         "duration_s": round(float(np.ptp(analysis.times)), 3),
         "scenes": int(analysis.scene.max()) + 1,
         "width": width,
         "height": height,
         "median_sharpness": round(float(np.median(analysis.sharpness[selection.chosen])), 6),
+        "median_relative_sharpness": round(float(np.median(selection.relative[selection.chosen])), 4),
         "blur": round(blur, 4),
         "motion_fraction": round(float(np.ptp(analysis.progress[analysis.scene == selection.scene])), 4),
-        "parallax": None if analysis.parallax is None else round(analysis.parallax, 4),
-        "trackable": round(analysis.trackable, 4),
+        "largest_gap_fraction": round(selection.largest_gap, 4),
+        "parallax": None if parallax is None else round(parallax, 4),
+        "trackable": round(analysis.samples.followed, 4),
+        "weak_stretches": [
+            {"kind": s.kind, "from_s": round(s.first_s, 2), "to_s": round(s.last_s, 2)}
+            for s in stretches[:MOST_STRETCHES]
+        ],
         "backend": "pyav",
     }
-    return metrics, Verdict.of(video_gates(analysis, selection, blur, float(probe["duration_s"]), settings))
+    gates = video_gates(analysis, selection, stretches, blur, float(probe["duration_s"]), settings)
+    return metrics, Verdict.of(gates)
+
+
+def _write_previews(
+    workspace: Path, analysis: Analysis, selection: Selection, stretches: list[Stretch], names: list[str]
+) -> None:
+    times = analysis.times[selection.chosen]
+    images = [workspace / "images" / n for n in names]
+    contact_sheet(
+        workspace / "previews" / "contact_sheet.jpg",
+        images,
+        [f"{t:.1f} s" for t in times],
+        selection.train.tolist(),
+    )
+    plot_selection(workspace / "previews" / "sharpness_motion.jpg", analysis, selection, stretches)
 
 
 def _write_images(
@@ -102,54 +122,3 @@ def _write_images(
 
 def _why(reader: VideoReader) -> str:
     return f" (the decoder {reader.problem})" if reader.problem else ""
-
-
-def _write_tables(
-    workspace: Path,
-    analysis: Analysis,
-    selection: Selection,
-    names: list[str],
-    blurs: list[float],
-    width: int,
-    height: int,
-) -> None:
-    """`candidates.csv`, a row a frame, and `keyframes.csv`, a row an image; motion since the row before."""
-    diagonal = float(np.hypot(width, height))
-    scene_starts = np.diff(analysis.scene, prepend=0) != 0
-    step = np.where(scene_starts, 0.0, np.diff(analysis.progress, prepend=0.0)) * diagonal
-    name_of = dict(zip(selection.chosen.tolist(), names, strict=True))
-    tables.write_table(
-        workspace / "candidates.csv",
-        (
-            {
-                "frame": i,
-                "name": name_of.get(i, ""),
-                "timestamp_s": float(analysis.times[i]),
-                "sharpness": float(analysis.sharpness[i]),
-                "motion_px": float(step[i]),
-                "scene": int(analysis.scene[i]),
-                "chosen": int(i in name_of),
-                "reason": selection.reasons[i],
-            }
-            for i in range(len(analysis.times))
-        ),
-    )
-    travelled: npt.NDArray[np.float64] = analysis.progress[selection.chosen] * diagonal
-    moved = np.diff(travelled, prepend=travelled[0])
-    tables.write_table(
-        workspace / "keyframes.csv",
-        (
-            {
-                "name": name,
-                "timestamp_s": float(analysis.times[i]),
-                "sharpness": float(analysis.sharpness[i]),
-                "motion_px": float(moved[row]),
-                "blur": blurs[row],
-                "frame": int(i),
-                "width": width,
-                "height": height,
-                "focal_px": None,
-            }
-            for row, (i, name) in enumerate(zip(selection.chosen.tolist(), names, strict=True))
-        ),
-    )

@@ -101,7 +101,9 @@ def estimate_poses(
     plot_path(workspace / "previews" / "camera_path.jpg", model, bool(camera["ordered"]))
     placed = {image.name for image in registered.images}
     unregistered = [name for name in names if name not in placed]
-    _write_images_table(workspace / "images.csv", names, registered, left_out)
+    linking = {image.name for image in model.images} & keyframes.not_for_training()
+    became = left_out | dict.fromkeys(linking, "registered, for the path only")
+    _write_images_table(workspace / "images.csv", names, registered, became)
     lens = registered.cameras[registered.images[0].camera_id]
     metrics = measure(model, len(names), lens.params[0])
     evidence, attempt = found.best.evidence, found.attempt()
@@ -113,6 +115,7 @@ def estimate_poses(
         "parts_joined": len(joins),
         "parts_left_out": len(others),
         "dropped": len(left_out),
+        "for_path_only": len(linking),
         "strong_pairs_tested": evidence.strong,
         "broken_pairs": len(evidence.broken),
         "overlapping_pairs_tested": evidence.overlapping,
@@ -147,7 +150,11 @@ def _undistorted(
     child: ColmapChild,
     workspace: Path,
 ) -> tuple[ColmapModel, Placement]:
-    """Write `images/`, `sparse/0`, `transform.json` and `transforms.json`; the model as written, and its placement."""
+    """Write `images/`, `sparse/0`, `transform.json` and `transforms.json`; the whole model, and its placement.
+
+    Soft frames have done their work once everything is placed: what is written has none of them, so that nothing that
+    comes after, nor another trainer, learns from their blur.
+    """
     output = child.work / "undistorted"
     child.run(
         {
@@ -164,15 +171,16 @@ def _undistorted(
     model = drop_images(read_model(output / "sparse"), set(left_out))
     placement = place(model, keyframes, settings, output / "images")
     model = move(model, placement.similarity)
-    for name in left_out:
+    delivered = drop_images(model, keyframes.not_for_training())
+    for name in {image.name for image in best.model.images} - {image.name for image in delivered.images}:
         (output / "images" / name).unlink()
     shutil.rmtree(workspace / "images", ignore_errors=True)
     shutil.move(output / "images", workspace / "images")
-    write_masks(keyframes, best.model, model, workspace / "masks")
+    write_masks(keyframes, best.model, delivered, workspace / "masks")
     # Only the three files every reader knows: COLMAP 4's rigs and frames add nothing for single cameras.
-    write_model(workspace / "sparse" / "0", model)
+    write_model(workspace / "sparse" / "0", delivered)
     placement.write(workspace)
-    (workspace / "transforms.json").write_text(json.dumps(transforms_json(model), indent=1) + "\n")
+    (workspace / "transforms.json").write_text(json.dumps(transforms_json(delivered), indent=1) + "\n")
     return model, placement
 
 

@@ -6,12 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from reconstruction_pipeline.stages.keyframes.analysis import Analysis
+from reconstruction_pipeline.stages.keyframes.analysis import Analysis, Samples
 from reconstruction_pipeline.stages.keyframes.color import HLG, PQ, tone_map
-from reconstruction_pipeline.stages.keyframes.motion import MotionTracker
+from reconstruction_pipeline.stages.keyframes.motion import MotionTracker, Span
 from reconstruction_pipeline.stages.keyframes.selection import select
 from reconstruction_pipeline.stages.keyframes.settings import KeyframeSettings
-from reconstruction_pipeline.stages.keyframes.sharpness import blur_extent, sharpness
+from reconstruction_pipeline.stages.keyframes.sharpness import blur_extent, relative_sharpness, sharpness
+from reconstruction_pipeline.stages.keyframes.stretches import find_stretches, listed
 from reconstruction_pipeline_tests.stages.captures import texture
 
 
@@ -25,6 +26,27 @@ def test_sharpness_ignores_exposure_and_sees_blur() -> None:
     assert sharpness(darker) == pytest.approx(sharpness(gray), rel=0.15)
     assert sharpness(cv2.GaussianBlur(gray, (0, 0), 2.0)) < 0.5 * sharpness(gray)
     assert sharpness(np.full((100, 100), 90, np.uint8)) == 0.0
+
+
+def test_sharpness_ignores_texture_and_sees_blur_along_one_axis() -> None:
+    """Twice as much of everything is as sharp, where the variance of the Laplacian would say far sharper."""
+    gray = gray_texture()
+    sparse = gray.copy()
+    sparse[100:] = 128
+    assert sharpness(sparse) == pytest.approx(sharpness(gray), rel=0.15)
+    assert sharpness(cv2.blur(gray, (9, 1))) < 0.5 * sharpness(gray)
+    assert sharpness(cv2.blur(gray, (1, 9))) < 0.5 * sharpness(gray)
+
+
+def test_sharpness_is_relative_to_the_frames_around() -> None:
+    times = np.arange(600) / 30
+    values = np.where(times < 10, 1.0, 0.5)  # two places, one of softer things
+    values[100] = 0.4
+    values[330:450] = 0.1  # four seconds of blur: longer than the window
+    relative = relative_sharpness(times, values)
+    assert relative[100] == pytest.approx(0.4)
+    assert np.median(relative[480:]) == pytest.approx(0.67, abs=0.35)
+    assert relative[360:420].max() < 0.3, "blur from end to end is no yardstick"
 
 
 def test_blur_extent_orders_blurs_and_sees_motion_blur() -> None:
@@ -64,24 +86,96 @@ def test_a_cut_is_a_cut_and_a_jump_is_not() -> None:
     assert tracker.update(np.ascontiguousarray(second[:200, :280])).cut
 
 
+def test_a_covered_lens_is_no_cut_but_what_follows_may_be() -> None:
+    first, second = gray_texture(0), gray_texture(9)
+    black = np.zeros((200, 280), np.uint8)
+    tracker = MotionTracker()
+    for frame in (first[:200, :280], black, black):
+        assert not tracker.update(np.ascontiguousarray(frame)).cut
+    back = tracker.update(np.ascontiguousarray(first[10:210, :280]))
+    assert not back.cut
+    assert back.step_px == pytest.approx(10, abs=1)
+    tracker.update(black)
+    assert tracker.update(np.ascontiguousarray(second[:200, :280])).cut
+
+
 def analysis_of(progress: np.ndarray, sharp: np.ndarray, scene: np.ndarray | None = None) -> Analysis:
     count = len(progress)
     scene = np.zeros(count, np.int64) if scene is None else scene
-    return Analysis(np.arange(count) / 30, sharp, progress, scene, 0.2, 1.0, 1.0, 0.0, 0)
+    frame = np.arange(0, count, 2)
+    every = np.ones(len(frame))
+    samples = Samples(frame, every, every > 0, 120 * every, 0 * every, every < 0)
+    return Analysis(np.arange(count) / 30, sharp, progress, scene, samples)
 
 
-def test_windows_follow_motion_and_take_the_sharpest() -> None:
+def test_steps_follow_motion_and_take_the_sharpest() -> None:
     rng = np.random.default_rng(0)
     # Moves, rests for a hundred frames, moves on.
     speed = np.r_[np.full(100, 0.01), np.zeros(100), np.full(100, 0.01)]
-    sharp = rng.uniform(0.5, 1.0, 300)
+    sharp = rng.uniform(0.7, 1.0, 300)
     result = select(analysis_of(np.cumsum(speed), sharp), KeyframeSettings(count=20))
-    assert len(result.chosen) <= 20
+    assert 17 <= len(result.chosen) <= 20
     assert np.all(np.diff(result.chosen) > 0)
     resting = (result.chosen > 100) & (result.chosen < 199)
     assert resting.sum() <= 1, "a camera at rest shows nothing new"
-    assert sharp[result.chosen].mean() > sharp.mean() + 0.1
+    assert sharp[result.chosen].mean() > sharp.mean() + 0.08
+    assert result.train.all()
+    gaps = np.diff(result.viewpoint[result.chosen])
+    assert gaps.max() < 2 * np.median(gaps)
     assert [r for i, r in enumerate(result.reasons) if i in result.chosen] == ["chosen"] * len(result.chosen)
+
+
+def test_soft_frames_are_taken_for_reach_alone_and_not_trained_on() -> None:
+    sharp = np.ones(400)
+    sharp[50:60] = 0.2  # three hundredths of the diagonal: bridged without help
+    sharp[200:320] = 0.2  # six tenths: nothing matches across
+    settings = KeyframeSettings(count=64)
+    result = select(analysis_of(np.arange(400) * 0.005, sharp), settings)
+    soft = result.chosen[~result.train]
+    assert len(soft) >= 3
+    assert (soft >= 200).all() and (soft < 320).all()
+    assert result.largest_gap <= settings.link_fraction + 0.01
+    assert result.train.sum() > 40, "the sharp parts get the frames that the soft one does not"
+    assert {result.reasons[i] for i in soft} == {"chosen for the poses only: soft, but it links the path"}
+
+
+def test_a_soft_capture_is_trained_on_what_there_is() -> None:
+    rng = np.random.default_rng(1)
+    sharp = np.where(rng.random(300) < 0.03, 1.0, 0.2)
+    sharp[:9] = 1.0
+    result = select(analysis_of(np.arange(300) * 0.01, sharp), KeyframeSettings(count=24))
+    assert result.train.sum() >= 2 / 3 * len(result.chosen)
+
+
+def test_a_long_path_gets_more_frames_than_the_preset_wants() -> None:
+    settings = KeyframeSettings(count=40)
+    short = select(analysis_of(np.arange(900) * 0.004, np.ones(900)), settings)
+    long = select(analysis_of(np.arange(900) * 0.008, np.ones(900)), settings)
+    endless = select(analysis_of(np.arange(900) * 0.04, np.ones(900)), settings)
+    assert 38 <= len(short.chosen) <= 40
+    assert 56 <= len(long.chosen) <= 60, "at 40 they would lie out of each other's reach"
+    assert 56 <= len(endless.chosen) <= 60, "half as many again at most"
+    few = select(analysis_of(np.arange(900) * 0.0001, np.ones(900)), settings)
+    assert len(few.chosen) < 20, "there is no more to show"
+
+
+def test_turning_gets_fewer_frames_than_walking() -> None:
+    walk = np.full(7, 6.0)
+    spans = [Span(i, i + 10, 30.0, walk if i < 150 else walk / 100) for i in range(0, 290, 10)]
+    analysis = analysis_of(np.arange(300) * 0.01, np.ones(300))
+    analysis.spans = spans
+    chosen = select(analysis, KeyframeSettings(count=40)).chosen
+    assert (chosen < 150).sum() > 1.4 * (chosen >= 150).sum()
+    stretches = find_stretches(analysis, select(analysis, KeyframeSettings()), KeyframeSettings())
+    assert listed(stretches, "turning") == "5.0-9.7 s"
+
+
+def test_the_same_numbers_give_the_same_frames() -> None:
+    rng = np.random.default_rng(3)
+    progress, sharp = np.cumsum(rng.random(500)) * 0.01, rng.random(500)
+    first, second = (select(analysis_of(progress, sharp.copy()), KeyframeSettings()) for _ in range(2))
+    assert (first.chosen == second.chosen).all()
+    assert first.reasons == second.reasons
 
 
 def test_only_the_largest_scene_is_used() -> None:
@@ -91,6 +185,26 @@ def test_only_the_largest_scene_is_used() -> None:
     assert result.scene == 1
     assert result.chosen.min() >= 50
     assert set(result.reasons[:50]) == {"another scene"}
+
+
+def test_weak_stretches_are_found_with_their_times() -> None:
+    speed = np.full(600, 0.002)
+    speed[60:90] = 0.03
+    speed[300:390] = 0.0
+    sharp = np.ones(600)
+    sharp[120:150] = 0.3
+    analysis = analysis_of(np.cumsum(speed), sharp)
+    analysis.samples.mean[210:240] = 5.0
+    analysis.samples.burnt[250:270] = 0.6
+    analysis.samples.textured[280:295] = False
+    settings = KeyframeSettings()
+    found = find_stretches(analysis, select(analysis, settings), settings)
+    assert [s.kind for s in found] == ["fast", "blurred", "static", "dark", "burnt out", "textureless"]
+    for stretch, (first, last) in zip(
+        found, [(2, 3), (4, 5), (10, 13), (14, 16), (16.7, 18), (18.7, 19.7)], strict=True
+    ):
+        assert stretch.first_s == pytest.approx(first, abs=0.25)
+        assert stretch.last_s == pytest.approx(last, abs=0.25)
 
 
 @pytest.mark.parametrize("transfer", [HLG, PQ])

@@ -46,6 +46,7 @@ def test_a_moving_video_gives_sharp_spread_frames_with_their_times(tmp_path: Pat
     candidates = np.genfromtxt(result.path("candidates.csv"), delimiter=",", names=True, usecols=range(7))
     assert len(candidates) == 45
     assert candidates["chosen"].sum() == len(table)
+    assert (table["train"] == 1).all()
     assert result.metrics["frames_decoded"] == 45
     assert result.metrics["selected"] == len(table)
 
@@ -127,6 +128,36 @@ def test_the_larger_of_two_scenes_is_kept(tmp_path: Path) -> None:
     assert failed(result) - {"parallax"} == {"one_scene"}
     assert result.table()["timestamp_s"].max() < 40 / 15
     assert "2.7-4.3 s" in next(g.message for g in result.verdict.warnings if g.name == "one_scene")
+
+
+def test_a_scene_that_returns_after_a_cut_is_one_scene(tmp_path: Path) -> None:
+    walk, insert = sliding_frames(50, seed=0), sliding_frames(20, seed=50)
+    video = write_video(tmp_path / "insert.mp4", walk[:25] + insert + walk[25:])
+    result = keyframes_of(video, tmp_path)
+    assert "one_scene" in failed(result)
+    chosen = result.table()["timestamp_s"].to_numpy() * 15
+    assert (chosen < 25).sum() >= 3
+    assert (chosen >= 45).sum() >= 3
+    assert not ((chosen > 24.5) & (chosen < 44.5)).any()
+    message = next(g.message for g in result.verdict.warnings if g.name == "one_scene")
+    assert "0.0-1.6 s, 3.0-4.6 s is used, not 1.7-2.9 s" in message
+
+
+def test_a_blurred_stretch_is_told_and_only_links_the_path(tmp_path: Path) -> None:
+    room = RoomCorner(320, 240, 270.0)
+    frames = [room.render(*room.camera(angle)) for angle in np.linspace(-0.9, 0.9, 60)]
+    frames = [cv2.GaussianBlur(f, (0, 0), 3.0) if 16 <= i < 45 else f for i, f in enumerate(frames)]
+    result = keyframes_of(write_video(tmp_path / "walk.mp4", frames), tmp_path, KeyframeSettings(count=24))
+    table = result.table()
+    soft = table[table["train"] == 0]
+    assert 1 <= len(soft) <= 4
+    assert soft["timestamp_s"].between(16 / 15 - 0.01, 45 / 15).all()
+    assert not table[table["train"] == 1]["timestamp_s"].between(16 / 15, 44 / 15).any()
+    sharp = next(g for g in result.verdict.gates if g.name == "sharp")
+    assert "blurred against the rest: 1.1-2.9 s" in sharp.message
+    assert not sharp.passed and "light" in sharp.advice
+    assert result.metrics["for_poses_only"] == len(soft)
+    assert result.not_for_training() == set(soft["name"])
 
 
 def test_what_decodes_of_a_damaged_video_is_used(tmp_path: Path) -> None:
