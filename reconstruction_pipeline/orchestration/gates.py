@@ -39,6 +39,8 @@ CAMERA_POSES = (
     ("triangulation_angle", "block"),
     ("focal_length", "warn"),
     ("focal_sane", "block"),
+    ("focal_exif", "warn"),
+    ("focal_certain", "warn"),
     ("fold", "block"),
     ("stray_images", "warn"),
     ("one_piece", "warn"),
