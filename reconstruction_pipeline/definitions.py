@@ -5,7 +5,8 @@ from __future__ import annotations
 import dagster as dg
 
 from reconstruction_pipeline.orchestration.assets import ASSETS
-from reconstruction_pipeline.orchestration.executors import local_processes
+from reconstruction_pipeline.orchestration.automation import repropagate
+from reconstruction_pipeline.orchestration.executors import executor_for
 from reconstruction_pipeline.orchestration.io_manager import ArtifactIOManager
 from reconstruction_pipeline.orchestration.jobs import reconstruct_video
 from reconstruction_pipeline.orchestration.operations.alert_sensor import alerts
@@ -18,12 +19,13 @@ from reconstruction_pipeline.orchestration.operations.retention_job import reten
 from reconstruction_pipeline.orchestration.operations.retire_job import retire_video
 from reconstruction_pipeline.orchestration.pipeline import Pipeline
 from reconstruction_pipeline.orchestration.sensors import video_uploads
+from reconstruction_pipeline.settings import load_settings
 
 defs = dg.Definitions(
     assets=[*ASSETS, quality_summary],
     jobs=[reconstruct_video, retire_video, retention, summarise_quality],
-    sensors=[video_uploads, alerts],
+    sensors=[video_uploads, alerts, repropagate],
     schedules=[retention_nightly, quality_weekly],
     resources={"artifacts": ArtifactIOManager(), "pipeline": Pipeline()},
-    executor=local_processes,
+    executor=executor_for(load_settings()),
 )

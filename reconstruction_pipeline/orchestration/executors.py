@@ -1,4 +1,4 @@
-"""Where steps run: processes of this machine; `reconstruct run` uses its own process instead.
+"""Where steps run: processes of this machine, or containers; `reconstruct run` uses its own process instead.
 
 How many heavy steps run at a time is the pool's business (`names.GPU_POOL`): it holds over all runs.
 """
@@ -9,5 +9,17 @@ from typing import Any
 
 import dagster as dg
 
+from reconstruction_pipeline.settings import Settings
+
 local_processes = dg.multi_or_in_process_executor
 IN_PROCESS_CONFIG: dict[str, Any] = {"config": {"in_process": {}}}
+"""Run configuration that both executors know."""
+
+
+def executor_for(settings: Settings) -> dg.ExecutorDefinition:
+    """The executor that the deployment's settings name."""
+    if settings.operation.executor == "docker":
+        from reconstruction_pipeline.orchestration.hardware.containers import hardware_containers
+
+        return hardware_containers
+    return local_processes

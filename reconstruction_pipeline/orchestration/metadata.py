@@ -12,7 +12,8 @@ import dagster as dg
 from reconstruction_pipeline.artifacts import Artifact
 from reconstruction_pipeline.artifacts.plain import plain
 
-MAX_PREVIEW_BYTES = 90_000
+MAX_PREVIEW_BYTES = 60_000
+"""Each lies in the event log and is loaded with the asset's page; larger pictures stay in the artifact's folder."""
 
 
 def metadata_of(artifact: Artifact) -> dict[str, Any]:

@@ -6,9 +6,12 @@ from typing import Any
 
 import dagster as dg
 
-from reconstruction_pipeline.artifacts import Artifact
+from reconstruction_pipeline.artifacts import Artifact, SourceVideo
+from reconstruction_pipeline.orchestration.automation import AFTER_PASSED_GATES
 from reconstruction_pipeline.orchestration.checks import GateNames, check_specs
-from reconstruction_pipeline.orchestration.names import GPU_POOL, GROUP, HARDWARE_TAG, videos
+from reconstruction_pipeline.orchestration.columns import column_schema
+from reconstruction_pipeline.orchestration.hardware.tags import hardware_tags
+from reconstruction_pipeline.orchestration.names import GPU_POOL, GROUP, OWNERS, videos
 from reconstruction_pipeline.orchestration.retries import RETRIES
 
 
@@ -30,6 +33,10 @@ def asset_settings(
         "io_manager_key": "artifacts",
         "retry_policy": RETRIES,
         "check_specs": check_specs(artifact.KIND, gates),
-        "op_tags": {HARDWARE_TAG: hardware},
+        "op_tags": hardware_tags(hardware),
+        "owners": OWNERS,
+        "tags": {"stage": artifact.KIND, "hardware": hardware, "weight": "heavy" if heavy else "light"},
+        "metadata": {"dagster/column_schema": column_schema(artifact.KIND)},
+        "automation_condition": None if artifact is SourceVideo else AFTER_PASSED_GATES,
         "pool": GPU_POOL if heavy else None,
     }
