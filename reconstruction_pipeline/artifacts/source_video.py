@@ -20,7 +20,8 @@ class SourceVideo(Artifact):
 
     `probe.json`: `kind` ("video" | "photos"), `sha256` of the content, `name` of the original,
     and for videos `codec`, `width`, `height` (upright), `rotation_deg`, `duration_s`, `frames`, `rate_hz`.
-    Beside a video `source/` may hold its GPS log, among photos a folder `masks` (`<photo>.png`, black is ignored) and
+    Beside a video `source/` may hold its GPS log and its masks (`video_mask.<suffix>`, or a picture for every frame in
+    `video_masks/`), among photos a folder `masks` (`<photo>.png`, black is ignored) and
     `gps.csv`, and `sparse/0` (a binary COLMAP model without points) where they came with poses.
     `gps.csv` at the top is what is known of positions from any of these (`artifacts.gps`).
     """
@@ -48,6 +49,12 @@ class SourceVideo(Artifact):
             if self.is_photos
             else next(p for p in sorted(source.iterdir()) if p.is_file() and p.suffix.lower() not in GPS_LOGS)
         )
+
+    @property
+    def video_masks(self) -> list[Path]:
+        """The mask video alone, or a picture for every frame of the video, in order; empty when none came with it."""
+        source = self.path("source")
+        return sorted(source.glob("video_mask.*")) or sorted(source.glob("video_masks/*"))
 
     def gps(self) -> list[GpsFix]:
         """Positions by photo name or time; empty when none came with the capture."""

@@ -14,7 +14,7 @@ from reconstruction_pipeline.artifacts.verdict import Gate, Verdict
 from reconstruction_pipeline.stages.ingest.identity import photo_set_sha256, video_sha256
 from reconstruction_pipeline.stages.ingest.limits import IngestLimits
 from reconstruction_pipeline.stages.ingest.probe import Probe, probe
-from reconstruction_pipeline.stages.ingest.side_files import gps_log_of, gps_of, masks_gate
+from reconstruction_pipeline.stages.ingest.side_files import STORED, gps_of, masks_gate, video_sides
 
 CHUNK = 1 << 20
 
@@ -24,7 +24,8 @@ def ingest(
 ) -> SourceVideo:
     """Probe `path`, then copy it to `workspace/source/` while hashing, and write `probe.json`.
 
-    A GPS log beside a video, and masks and a GPS table among photos, come along (`side_files`), and count as content.
+    A GPS log and masks beside a video, and masks and a GPS table among photos, come along (`side_files`), and count as
+    content.
     The hash of a video is the SHA-256 of its bytes; that of a photo set the SHA-256 over the sorted
     (relative name, SHA-256) pairs, so that a folder and a zip of it are the same content.
     Raises what `probe` raises, and `InputRejected` when the input changes or fails while it is read.
@@ -40,7 +41,7 @@ def ingest(
     try:
         if found.kind == "video":
             digest, size = _copy_video(path, source, progress)
-            digest = video_sha256(digest, gps_log_of(path))
+            digest = video_sha256(digest, _copy_sides(path, source))
         else:
             digest, size, gates, given = _copy_photos(path, found, source, limits, progress)
         gates += gps_of(found, path, workspace)
@@ -87,9 +88,19 @@ def _copy(source: IO[bytes], target: Path, report: object = None) -> tuple[str, 
 def _copy_video(path: Path, folder: Path, progress: Progress) -> tuple[str, int]:
     total = path.stat().st_size
     # Not the original name: it may be long, private or illegal on an object store; probe.json keeps it.
-    target = folder / f"video{path.suffix.lower()[:8]}"
+    target = folder / f"{STORED}{path.suffix.lower()[:8]}"
     with path.open("rb") as file:
         return _copy(file, target, lambda size: progress.report("ingest", min(size, total), total, "copying"))
+
+
+def _copy_sides(path: Path, folder: Path) -> dict[str, str]:
+    """Copy what came beside a video; SHA-256 by stored name."""
+    digests = {}
+    for name, side in video_sides(path).items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        with side.open("rb") as file:
+            digests[name], _ = _copy(file, folder / name)
+    return digests
 
 
 def _copy_photos(

@@ -1,9 +1,8 @@
-"""What came beside a capture: a GPS log of a video, masks and a GPS table of photos."""
+"""What came beside a capture: a GPS log and masks of a video, masks and a GPS table of photos."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -18,6 +17,10 @@ from reconstruction_pipeline.stages.ingest.gps_logs import read_gps_log
 from reconstruction_pipeline.stages.ingest.probe import Probe
 
 MASKS = "masks"
+MASK_MARKS = ("_mask", "_masks", "-mask", "-masks", ".mask", ".masks")
+MASK_SUFFIXES = {".png", ".jpg", ".jpeg"}
+VIDEO_SUFFIXES = {".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm"}
+STORED = "video"
 
 
 def gps_log_of(video: Path) -> Path | None:
@@ -28,6 +31,45 @@ def gps_log_of(video: Path) -> Path | None:
             if path.is_file() and path != video:
                 return path
     return None
+
+
+def video_masks_of(video: Path) -> list[Path]:
+    """The masks of a video beside it: one video called like it with `_mask` or `_masks` added (as well `-mask`,
+    `.mask`), or else the pictures, in name order, of a folder called so. Empty when there are none.
+    """
+    wanted = {f"{video.stem}{mark}".lower() for mark in MASK_MARKS}
+    try:
+        beside = sorted(video.parent.iterdir())
+    except OSError:
+        return []
+    for path in beside:
+        if path.stem.lower() in wanted and path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
+            return [path]
+    for path in beside:
+        if path.name.lower() in wanted and path.is_dir():
+            return sorted(file for file in path.iterdir() if file.suffix.lower() in MASK_SUFFIXES and file.is_file())
+    return []
+
+
+def is_video_mask(name: str, others: Collection[str]) -> bool:
+    """Whether a file, by its name, is the mask video of one of `others`, names in the same folder."""
+    stem = PurePosixPath(name).stem.lower()
+    owners = {PurePosixPath(other).stem.lower() for other in others if other != name}
+    return any(stem.endswith(mark) and stem.removesuffix(mark) in owners for mark in MASK_MARKS)
+
+
+def video_sides(video: Path) -> dict[str, Path]:
+    """Every file that came beside a video and counts as its content, by the name it gets beside the stored copy."""
+    sides = {}
+    if log := gps_log_of(video):
+        sides[f"{STORED}{log.suffix.lower()}"] = log
+    masks = video_masks_of(video)
+    for number, mask in enumerate(masks):
+        one = len(masks) == 1 and mask.suffix.lower() in VIDEO_SUFFIXES
+        sides[f"{STORED}_mask{mask.suffix.lower()}" if one else f"{STORED}_masks/{number:06d}{mask.suffix.lower()}"] = (
+            mask
+        )
+    return sides
 
 
 def is_mask(name: str) -> bool:
@@ -63,14 +105,13 @@ def _key(name: str) -> str:
 def gps_of(found: Probe, original: Path, workspace: Path) -> list[Gate]:
     """Write `gps.csv` into the workspace of a `SourceVideo` where positions are known; what is to be said of them.
 
-    `original` is the input; a log beside it is kept beside the copy of the video. No position is in any message.
+    `original` is the input, whose copy and its side files are in the workspace. No position is in any message.
     """
     if found.kind == "video":
         log = gps_log_of(original)
         if log is None:
             return []
-        copy = workspace / "source" / f"video{log.suffix.lower()}"
-        shutil.copyfile(log, copy)
+        copy = workspace / "source" / f"{STORED}{log.suffix.lower()}"
         try:
             fixes = read_gps_log(copy, _started(original), found.duration_s)
         except InputRejected as error:
