@@ -25,9 +25,9 @@ def cover_of(inputs: ReportInputs) -> Image.Image | None:
     """
     for candidates in (_renders(inputs), _keyframes(inputs)):
         try:
-            for _, (path, thirds) in zip(range(MOST_TRIES), candidates, strict=False):
+            for _, (path, aspect) in zip(range(MOST_TRIES), candidates, strict=False):
                 try:
-                    return _part(path, thirds)
+                    return _part(path, aspect)
                 except OSError:
                     continue
         except (OSError, ValueError, KeyError, InvalidArtifact):
@@ -35,35 +35,42 @@ def cover_of(inputs: ReportInputs) -> Image.Image | None:
     return None
 
 
-def _part(path: Path, thirds: bool) -> Image.Image:
-    image = opened(path, 3 * LONGEST_PX if thirds else LONGEST_PX)
-    if thirds:
-        image = image.crop((image.width // 3, 0, 2 * image.width // 3, image.height))
+def _part(path: Path, aspect: float | None) -> Image.Image:
+    """The second of the pictures of that aspect (width / height) side by side in a file, or the only one."""
+    image = opened(path, LONGEST_PX if aspect is None else 3 * LONGEST_PX)
+    if aspect is not None:
+        width = image.width / max(1, round(image.width / (image.height * aspect)))
+        if width < image.width:
+            image = image.crop((round(width), 0, round(2 * width), image.height))
     image.thumbnail((LONGEST_PX, LONGEST_PX))
     return image
 
 
-def _renders(inputs: ReportInputs) -> Iterator[tuple[Path, bool]]:
-    """Comparisons (photograph, render, error map side by side), the most telling view first."""
+def _renders(inputs: ReportInputs) -> Iterator[tuple[Path, float | None]]:
+    """Comparisons (photograph, render, perhaps an error map, side by side), the most telling view first."""
     splats, poses = inputs.artifacts.get("gaussian_splats"), inputs.artifacts.get("camera_poses")
     if not isinstance(splats, GaussianSplats) or not splats.path("comparisons").is_dir():
         return
     files = sorted(splats.path("comparisons").glob("*.jpg"))
+    aspects: dict[str, float] = {}
     if isinstance(poses, CameraPoses):
         from reconstruction_pipeline.viewer.camera_path import view_scores
 
         model = poses.model()
-        stems = (Path(image.name.replace("/", "_")).stem for image in model.images)
+        stems = [Path(image.name.replace("/", "_")).stem for image in model.images]
+        cameras = [model.cameras[image.camera_id] for image in model.images]
+        aspects = {stem: camera.width / camera.height for stem, camera in zip(stems, cameras, strict=True)}
         scores = dict(zip(stems, view_scores(model), strict=True))
         files.sort(key=lambda path: -scores.get(path.stem, 0.0))
     for path in files:
-        yield path, True
+        if path.stem in aspects:
+            yield path, aspects[path.stem]
 
 
-def _keyframes(inputs: ReportInputs) -> Iterator[tuple[Path, bool]]:
-    """From the middle of the capture outwards in time."""
+def _keyframes(inputs: ReportInputs) -> Iterator[tuple[Path, float | None]]:
+    """From the middle of the capture to its end."""
     frames = inputs.artifacts.get("keyframes")
     if isinstance(frames, Keyframes):
         names = list(frames.table()["name"])
         for name in names[len(names) // 2 :]:
-            yield frames.path("images", name), False
+            yield frames.path("images", name), None

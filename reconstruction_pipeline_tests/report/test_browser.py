@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from reconstruction_pipeline.artifacts.progress import NullProgress
 from reconstruction_pipeline.report import StageFailure, build_report
@@ -68,4 +71,16 @@ def test_page_fits_and_is_quiet(browser: Any, report: Path, tmp_path: Path, widt
     picture = tmp_path / "report.png"
     page.screenshot(path=picture, full_page=True)
     assert picture.stat().st_size > 20_000
+    _assert_shows_the_scene(page, report.with_name("thumbnail.jpg"))
     context.close()
+
+
+def _assert_shows_the_scene(page: Any, thumbnail: Path) -> None:
+    """The top of the page on the screen is the middle of the scene's picture."""
+    cover = page.locator(".cover img")
+    shown = Image.open(io.BytesIO(cover.screenshot())).convert("RGB")
+    whole = Image.open(thumbnail).convert("RGB")
+    expected = ImageOps.fit(whole, shown.size, centering=(0.5, 0.35))
+    edge = 20  # the corners are round
+    pixels = [np.asarray(image, float)[edge:-edge, edge:-edge] for image in (shown, expected)]
+    assert np.abs(pixels[0] - pixels[1]).mean() < 6.0

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 
 from reconstruction_pipeline.artifacts.colmap import Camera, ColmapModel, PosedImage
-from reconstruction_pipeline.report.camera_path import path_views
+from reconstruction_pipeline.report.camera_path import COVERAGE_COLOURS, coverage_view, path_views
 
 
 def model_of(centers: np.ndarray, xyz: np.ndarray, rgb: np.ndarray) -> ColmapModel:
@@ -51,3 +52,13 @@ def test_photos_have_no_path_and_one_image_is_enough() -> None:
     above, side = path_views(model_of(np.zeros((1, 3)), np.zeros((0, 3)), np.zeros((0, 3), np.uint8)), ordered=False)
     for view in (above, side):
         assert "polyline" not in view and view.count('class="dot first"') == 1 and "nan" not in view
+
+
+def test_coverage_colours_points_by_the_images_that_see_them() -> None:
+    centers = np.array([[0.0, 0, -2], [1, 0, -2]])
+    xyz = np.array([[0.0, 0, 0], [0.25, 0, 0], [0.5, 0, 0], [0.75, 0, 0], [1.0, 0, 0]])
+    model = replace(model_of(centers, xyz, np.zeros((5, 3), np.uint8)), track_lengths=np.array([2, 3, 9, 10, 44]))
+    svg = coverage_view(model)
+    at = [dot(svg, ",".join(map(str, colour)))[0] for colour in COVERAGE_COLOURS]
+    assert at == sorted(at) and len(set(at)) == 4
+    assert svg.count('class="cloud"') == 4

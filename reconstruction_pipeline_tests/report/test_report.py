@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,8 @@ def test_metrics_have_the_names_of_the_contract(complete: tuple[dict, Page, Path
     assert metrics["warnings"] == ["depth_maps: Depth was found for 38 % of the pixels."]
     assert metrics["failed"] is None
     assert (metrics["source_sha256"], metrics["preset"]) == (scenes.HASH, "balanced")
+    assert metrics["files"]["scene.sog"] == 6000 and metrics["files"]["report.html"] is None
+    assert abs((datetime.now(UTC) - datetime.fromisoformat(metrics["made_at"])).total_seconds()) < 600
     assert metrics["versions"] == {"torch": "2.13.0", "numba": "0.68.1"}
     assert metrics["camera_poses"]["points"] == 9590
     assert metrics["gaussian_splats"]["psnr_holdout_db"] == pytest.approx(26.1, abs=1e-4)

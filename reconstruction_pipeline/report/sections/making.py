@@ -114,8 +114,10 @@ def provenance(inputs: ReportInputs) -> list[tuple[str, str]]:
     if source.get("width") and source.get("height"):
         codec = f", {source['codec']}" if source.get("codec") else ""
         rows.append(("Picture size", f"{source['width']} × {source['height']} px{codec}"))
-    if (seconds := number_of(source.get("duration_s"))) is not None:
-        frames = number_of(source.get("frames"))
+    seconds, frames = number_of(source.get("duration_s")), number_of(source.get("frames"))
+    if not seconds and frames:
+        rows.append(("Photos", number(frames)))
+    elif seconds is not None:
         rows.append(("Length", duration(seconds) + (f", {number(frames)} frames" if frames else "")))
     if source.get("sha256"):
         rows.append(("Source SHA-256", str(source["sha256"])))

@@ -31,6 +31,13 @@ LABELS = {
     "training_seconds": "Training time",
     "duration_s": "Length",
     "parallax": "Motion that is not turning",
+    "sog_ratio": "SOG is smaller",
+    "psnr_holdout": "Held-out PSNR",
+    "psnr_holdout_good": "Held-out PSNR is good",
+    "better_than_initial": "Better than before training",
+    "loss_fell_level_0": "Loss fell, coarse pictures",
+    "loss_fell_level_1": "Loss fell, finer pictures",
+    "loss_fell_level_2": "Loss fell, full pictures",
 }
 SHARES = {"coverage", "median_relative_error_to_sparse", "sparse_within_5_percent", "parallax", "registered_ratio"}
 UNITS = {"_px": " px", "_deg": "°", "_db": " dB", "_mb": " MB", "_m": " m"}

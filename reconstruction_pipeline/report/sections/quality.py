@@ -121,5 +121,8 @@ def mesh(inputs: ReportInputs) -> Section | None:
     section.facts = facts_of(artifact, ("vertices", "faces", "components", "coverage"))
     vertices, faces = artifact.metrics.get("vertices"), artifact.metrics.get("faces")
     if vertices and faces:
-        section.lead = f"The surface of the scene: {number(faces)} triangles."
+        section.lead = (
+            f"The surface of the scene: {number(faces)} triangles. The views show the photograph, the mesh in its "
+            "colours, and its shape under a lamp."
+        )
     return section
