@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -29,6 +30,7 @@ from reconstruction_pipeline.stages.poses.child import PACKAGE_ROOT, ColmapChild
 from reconstruction_pipeline.stages.poses.climb import only_turned
 from reconstruction_pipeline.stages.poses.gates import pose_gates
 from reconstruction_pipeline.stages.poses.rungs import can_help, ladder
+from reconstruction_pipeline.stages.splats.inputs import views_of
 from reconstruction_pipeline_tests.stages.captures import RoomCorner, real_capture, texture
 
 ANGLES = np.linspace(-0.35, 0.35, 10)
@@ -102,6 +104,25 @@ def test_the_images_are_pinhole_and_fit_their_camera(poses: CameraPoses) -> None
     projected = np.column_stack([fx * seen[:, 0] / seen[:, 2] + cx, fy * seen[:, 1] / seen[:, 2] + cy])
     assert np.median(np.linalg.norm(projected - model.images[0].xy, axis=1)) < 1.0
     assert sorted(p.name for p in poses.path("sparse", "0").iterdir()) == ["cameras.bin", "images.bin", "points3D.bin"]
+
+
+def test_frames_for_the_path_only_help_to_place_the_rest_and_are_left_out(
+    room_keyframes: Keyframes, tmp_path: Path
+) -> None:
+    shutil.copytree(room_keyframes.folder, tmp_path / "keyframes")
+    keyframes = Keyframes(tmp_path / "keyframes")
+    table = keyframes.table()
+    table["train"] = [0 if row in (4, 7) else 1 for row in range(len(table))]
+    table.to_csv(keyframes.path("keyframes.csv"), index=False)
+    poses = estimate_poses(keyframes, SETTINGS, tmp_path / "poses")
+    poses.validate()
+    trained = [f"{i:05d}.jpg" for i in range(10) if i not in (4, 7)]
+    assert (poses.metrics["images"], poses.metrics["registered"], poses.metrics["for_path_only"]) == (10, 10, 2)
+    assert [i.name for i in poses.model().images] == trained
+    assert sorted(p.name for p in poses.path("images").iterdir()) == trained
+    assert [view.name for view in views_of(poses.model(), poses.image_path)] == trained
+    status = {row["name"]: row["status"] for row in csv.DictReader(poses.path("images.csv").open())}
+    assert status["00004.jpg"] == status["00007.jpg"] == "registered, for the path only"
 
 
 def test_metrics_gates_and_files(poses: CameraPoses) -> None:
