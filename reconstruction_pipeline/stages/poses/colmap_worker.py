@@ -23,6 +23,7 @@ from typing import Any
 
 from reconstruction_pipeline.stages.poses.channel import Channel
 from reconstruction_pipeline.stages.poses.features import extract
+from reconstruction_pipeline.stages.poses.holding import hold_focal
 from reconstruction_pipeline.stages.poses.mapping import keep, map_globally, map_incrementally, models_folder, refine
 from reconstruction_pipeline.stages.poses.matching import (
     choose_pairs,
@@ -41,7 +42,7 @@ def main() -> int:
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     job = json.loads(Path(sys.argv[1]).read_text())
     try:
-        result = {"map": map_images, "undistort": undistort}[job["task"]](job, channel)
+        result = {"map": map_images, "hold_focal": hold_focal, "undistort": undistort}[job["task"]](job, channel)
     except Exception as error:
         import traceback
 

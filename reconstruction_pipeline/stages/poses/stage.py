@@ -28,6 +28,7 @@ from reconstruction_pipeline.stages.poses.doubts import (
     trajectory_gate,
 )
 from reconstruction_pipeline.stages.poses.external import check_external
+from reconstruction_pipeline.stages.poses.focal import settle_focal
 from reconstruction_pipeline.stages.poses.from_given import take_given
 from reconstruction_pipeline.stages.poses.gates import measure, pose_gates
 from reconstruction_pipeline.stages.poses.geometry import drop_images, move
@@ -86,6 +87,7 @@ def estimate_poses(
             if given is None
             else take_given(given, keyframes, settings, child)
         )
+        found, focal = settle_focal(found, keyframes, settings, child)
         registered, strays = found.best.model, found.best.evidence.strays
         weak = sorted(i.name for i in registered.images if len(i.xy) < settings.min_observations)
         if len(weak) > len(registered.images) // 2:
@@ -110,6 +112,7 @@ def estimate_poses(
     joins = [join for join in attempt.get("joins", ()) if join["joined"] and set(join["images"]) <= placed]
     metrics |= {
         **{k: attempt[k] for k in REPORTED},
+        **focal.metrics,
         **placement.metrics,
         "models": len(attempt["models"]),
         "parts_joined": len(joins),
@@ -132,6 +135,7 @@ def estimate_poses(
         stray_gate(strays),
         one_piece_gate(joins, others),
         *focal_gates(lens.params[0] / max(lens.width, lens.height), found.focal_range),
+        *focal.gates,
     ]
     if found.failure():
         doubts.append(external_gate(found.failure()))
