@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -31,7 +32,8 @@ def red_share(scene: AnalyticScene, folder: Path, masked: bool) -> float:
             mask = np.where(somebody, 0, 255).astype(np.uint8)
             cv2.imwrite(str(folder / "poses" / "masks" / f"{name}.png"), mask)
     mesh = extract_mesh(splats, poses, SETTINGS, folder / "mesh", NullProgress())
-    colours = np.asarray(mesh.trimesh().visual.vertex_colors)[:, :3].astype(int)
+    visual: Any = mesh.trimesh().visual
+    colours = np.asarray(visual.vertex_colors)[:, :3].astype(int)
     return float(np.mean((colours[:, 0] - colours[:, 1:].max(axis=1)) > 100))
 
 
