@@ -21,11 +21,14 @@ How it is operated, all optional (`Operation`):
 - `RECONSTRUCTION_RETENTION`: `report` (default) or `delete`: what the nightly schedule does.
 - `RECONSTRUCTION_MIN_FREE_GB`: uploads wait while the storage's disk has less (default 5).
 - `RECONSTRUCTION_MAX_UPLOAD_GB`: larger uploads are refused (default 100).
+- `RECONSTRUCTION_POSES_COMMAND`: a program that finds camera poses where COLMAP does not, as one would type it;
+  `{images}` and `{output}` stand for folders: pictures to read, and where to leave a COLMAP model.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -46,6 +49,7 @@ class Operation:
     retention_deletes: bool = False
     min_free_gb: float = 5.0
     max_upload_gb: float = 100.0
+    poses_command: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,15 @@ def _operation(env: Mapping[str, str]) -> Operation:
         retention_deletes=_choice(env, "RECONSTRUCTION_RETENTION", "report", "delete") == "delete",
         min_free_gb=_number(env, "RECONSTRUCTION_MIN_FREE_GB", Operation.min_free_gb),
         max_upload_gb=_number(env, "RECONSTRUCTION_MAX_UPLOAD_GB", Operation.max_upload_gb),
+        poses_command=_command(env, "RECONSTRUCTION_POSES_COMMAND"),
     )
+
+
+def _command(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(env.get(name, "")))
+    except ValueError as error:
+        raise UsageError(f"{name} is no command line ({error}); close its quotes.") from error
 
 
 def _choice(env: Mapping[str, str], name: str, default: str, other: str) -> str:

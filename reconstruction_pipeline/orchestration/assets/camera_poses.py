@@ -1,11 +1,15 @@
 """Asset `camera_poses`."""
 
+from dataclasses import replace
+
 import dagster as dg
 
 from reconstruction_pipeline.artifacts import CameraPoses, Keyframes
 from reconstruction_pipeline.orchestration import gates
 from reconstruction_pipeline.orchestration.assets.common import asset_settings
 from reconstruction_pipeline.orchestration.pipeline import Pipeline
+from reconstruction_pipeline.settings import load_settings
+from reconstruction_pipeline.stages.poses.settings import PoseSettings
 
 
 @dg.asset(
@@ -16,7 +20,16 @@ def camera_poses(context: dg.AssetExecutionContext, pipeline: Pipeline, keyframe
     return pipeline.run(
         context,
         "reconstruction_pipeline.stages.poses:estimate_poses",
-        args=(keyframes, pipeline.row.camera_poses),
+        args=(keyframes, with_external_stage(pipeline.row.camera_poses)),
         gates=gates.CAMERA_POSES,
         returns=CameraPoses,
+    )
+
+
+def with_external_stage(settings: PoseSettings) -> PoseSettings:
+    """The program that this deployment has for captures that COLMAP fails on, unless the settings name one."""
+    return (
+        settings
+        if settings.external_command
+        else replace(settings, external_command=load_settings().operation.poses_command)
     )

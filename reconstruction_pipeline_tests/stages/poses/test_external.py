@@ -15,6 +15,8 @@ from reconstruction_pipeline.artifacts.colmap import Camera, ColmapModel, PosedI
 from reconstruction_pipeline.artifacts.errors import Cancelled, MissingRequirement, StageFailed, UsageError
 from reconstruction_pipeline.artifacts.keyframes import Keyframes
 from reconstruction_pipeline.artifacts.progress import NullProgress, RecordingProgress
+from reconstruction_pipeline.orchestration.assets.camera_poses import with_external_stage
+from reconstruction_pipeline.settings import load_settings
 from reconstruction_pipeline.stages.poses import PoseSettings, climb, estimate_poses
 from reconstruction_pipeline.stages.poses.child import ColmapChild
 from reconstruction_pipeline.stages.poses.external import external_name, take_external
@@ -161,3 +163,12 @@ def test_the_keyframes_are_not_at_its_mercy(room: Keyframes, tmp_path: Path) -> 
     before = room.path("images", "00000.jpg").stat().st_size
     run(settings, room, tmp_path)
     assert room.path("images", "00000.jpg").stat().st_size == before
+
+
+def test_a_deployment_configures_it_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECONSTRUCTION_POSES_COMMAND", "mapper --in {images} --name 'a b' {output}")
+    settings = with_external_stage(PoseSettings())
+    assert settings.external_command == ("mapper", "--in", "{images}", "--name", "a b", "{output}")
+    assert with_external_stage(replace(settings, external_command=("own",))).external_command == ("own",)
+    with pytest.raises(UsageError, match="RECONSTRUCTION_POSES_COMMAND is no command line"):
+        load_settings({"RECONSTRUCTION_POSES_COMMAND": "mapper 'open"})
