@@ -1,9 +1,10 @@
-"""Delivery: small files made of the splats, measured again, and the page that shows them."""
+"""Delivery: the trained scene cleaned up, made into small files that are measured again, and the page that shows it."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 from reconstruction_pipeline.artifacts.camera_poses import CameraPoses
 from reconstruction_pipeline.artifacts.compressed_splats import CompressedSplats
@@ -11,11 +12,15 @@ from reconstruction_pipeline.artifacts.errors import InvalidArtifact
 from reconstruction_pipeline.artifacts.gaussian_splats import GaussianSplats
 from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.artifacts.verdict import Verdict
-from reconstruction_pipeline.stages.compression.attempts import STAGE, write_sog
+from reconstruction_pipeline.artifacts.views import pinhole_view
+from reconstruction_pipeline.stages.compression.attempts import ATTEMPTS, write_sog
+from reconstruction_pipeline.stages.compression.clean import Cleanup, clean
 from reconstruction_pipeline.stages.compression.codecs import WriteOptions, read_splats, write_splats
+from reconstruction_pipeline.stages.compression.comparison import write_comparison
 from reconstruction_pipeline.stages.compression.convert import Conversion, convert
-from reconstruction_pipeline.stages.compression.fidelity import write_comparison
-from reconstruction_pipeline.stages.compression.gates import loss_gate, ratio_gate
+from reconstruction_pipeline.stages.compression.delivery import Delivery, deliver
+from reconstruction_pipeline.stages.compression.fidelity import Yardstick
+from reconstruction_pipeline.stages.compression.gates import ratio_gate
 from reconstruction_pipeline.stages.compression.settings import CompressionSettings
 from reconstruction_pipeline.viewer.page import write_viewer
 from reconstruction_pipeline.viewer.vendor import template
@@ -30,50 +35,97 @@ __all__ = [
     "write_splats",
 ]
 
-LOSSES = ("sog_psnr_loss_db", "sog_psnr_vs_ply_db", "sog_psnr_vs_ply_off_path_db")
+STAGE = "compressed_splats"
 
 
 def compress_splats(
     splats: GaussianSplats, poses: CameraPoses, settings: CompressionSettings, workspace: Path, progress: Progress
 ) -> CompressedSplats:
-    """Write `scene.sog` and `viewer.html` into `workspace`, decode the file again and measure what it lost.
+    """Write `scene.sog`, what `settings.also` names, and `viewer.html` into `workspace`; decode and measure all.
 
-    The loss is the mean PSNR against held-out photographs of the trained scene minus that of the decoded
-    one, both rendered here. Raises `MissingRequirement` when the viewer is not installed, `InvalidArtifact`
-    for a scene that cannot be encoded, `Cancelled`.
+    The files hold the scene without what the clean-up removes. What is lost is measured against the trained scene:
+    the mean PSNR of its renders against held-out photographs minus that of the decoded file's. Raises
+    `MissingRequirement` when the viewer is not installed, `InvalidArtifact` for a scene that cannot be encoded,
+    `Cancelled`.
     """
     template()  # a missing viewer is said before the work, not after it
     started = time.perf_counter()
     progress.report(STAGE, 0.0, 1.0, "reading the splats")
-    scene, model = splats.gaussians(), poses.model()
+    trained, model = splats.gaussians(), poses.model()
     if not model.images:
         raise InvalidArtifact(f"{poses.folder}: no registered images; run the stage camera_poses again.")
+    yardstick = Yardstick(trained, poses, settings)
+    cleanup, cleaned = _cleaned(trained, poses, settings, yardstick, progress)
+    scene = cleanup.scene
+    # Not the held-out views: what is measured there must not have been fitted there.
+    views = tuple(
+        pinhole_view(model, image) for row, image in enumerate(model.images) if row % max(settings.holdout, 2)
+    )
     ply_bytes = splats.path("scene.ply").stat().st_size
-    attempt = write_sog(workspace / "scene.sog", scene, ply_bytes, poses, settings, progress)
-    gates = [attempt.decoded, ratio_gate(attempt.ratio, settings)]
-    losses: dict[str, float | int | None] = dict.fromkeys(LOSSES)
-    if attempt.fidelity is not None and attempt.worst is not None:
-        gates.insert(1, loss_gate(attempt.fidelity, settings))
-        write_comparison(workspace / "previews" / "sog_vs_ply.jpg", attempt.worst)
-        fidelity = attempt.fidelity
-        figures = (fidelity.loss_db, fidelity.against_reference_db, fidelity.off_path_db)
-        losses = {name: round(figure, 4) for name, figure in zip(LOSSES, figures, strict=True)}
-        losses["measured_views"] = fidelity.views
+
+    def sog_tick(attempt: int, done: int, total: int) -> None:
+        what = f"SOG: measuring, view {done} of {total}"
+        progress.report(STAGE, 0.2 + 0.6 * (attempt + done / total) / ATTEMPTS, 1.0, what)
+
+    progress.report(STAGE, 0.2, 1.0, f"writing {scene.count:,} splats as SOG")
+    sog, price = write_sog(workspace / "scene.sog", scene, ply_bytes, views, yardstick, settings, sog_tick)
+    deliveries = [sog]
+    for number, name in enumerate(settings.also):
+        share = 0.8 + 0.15 * number / len(settings.also)
+        progress.report(STAGE, share, 1.0, f"writing {scene.count:,} splats as {name}")
+        options = WriteOptions(seed=settings.seed, views=views)
+        tick = _ticker(progress, share, 0.15 / len(settings.also), f"{name}: measuring")
+        deliveries.append(deliver(workspace / f"scene.{name}", scene, ply_bytes, options, yardstick, tick))
     progress.report(STAGE, 0.97, 1.0, "writing the viewer")
+    _write_pictures(workspace / "previews", deliveries)
     write_viewer(workspace / "viewer.html", workspace / "scene.sog", model, settings.title, f"{scene.count:,} splats")
-    metrics = {
-        "count": scene.count,
-        "ply_bytes": ply_bytes,
-        "sog_bytes": attempt.sog_bytes,
-        "sog_ratio": round(attempt.ratio, 2),
-        **losses,
-        "sog_palette": attempt.palette,
-        "sog_encode_seconds": round(attempt.seconds, 2),
-        "spz_bytes": None,
+    metrics: dict[str, Any] = {"count": scene.count, "trained_count": trained.count, "ply_bytes": ply_bytes}
+    metrics |= {"spz_bytes": None, **cleaned}
+    for delivery in deliveries:
+        metrics |= delivery.metrics()
+    metrics |= {
+        "measured_views": sog.fidelity.views if sog.fidelity is not None else 0,
+        "sog_price": price,
         "viewer_bytes": (workspace / "viewer.html").stat().st_size,
         "seconds": round(time.perf_counter() - started, 2),
         "backend": "cpu",
         "fallback_level": 0,
     }
-    progress.report(STAGE, 1.0, 1.0, f"{attempt.sog_bytes / 1e6:.1f} MB")
+    gates = [gate for delivery in deliveries for gate in delivery.gates(settings)]
+    gates.append(ratio_gate(sog.ratio, settings))
+    progress.report(STAGE, 1.0, 1.0, f"{sog.file_bytes / 1e6:.1f} MB")
     return CompressedSplats(workspace, metrics, Verdict.of(gates))
+
+
+def _cleaned(
+    trained: Any, poses: CameraPoses, settings: CompressionSettings, yardstick: Yardstick, progress: Progress
+) -> tuple[Cleanup, dict[str, Any]]:
+    """The scene to deliver, and as metrics what was removed and what that cost."""
+    if not settings.clean:
+        return Cleanup(trained), {}
+    progress.report(STAGE, 0.02, 1.0, "cleaning up")
+    cleanup = clean(trained, poses, settings, _ticker(progress, 0.02, 0.15, "cleaning up"))
+    cost: dict[str, Any] = {"clean_psnr_cost_db": 0.0, "clean_psnr_vs_ply_off_path_db": None}
+    if cleanup.scene.count < trained.count:
+        fidelity, _, _ = yardstick.measure(cleanup.scene, _ticker(progress, 0.17, 0.03, "measuring the clean-up"))
+        cost = {
+            "clean_psnr_cost_db": round(fidelity.loss_db, 4),
+            "clean_psnr_vs_ply_off_path_db": round(fidelity.off_path_db, 2),
+        }
+    return cleanup, {**cleanup.metrics(), **cost}
+
+
+def _write_pictures(folder: Path, deliveries: list[Delivery]) -> None:
+    for delivery in deliveries:
+        captions = ("scene.ply", f"scene.{delivery.name}")
+        if delivery.worst is not None:
+            write_comparison(folder / f"{delivery.name}_vs_ply.jpg", delivery.worst, captions)
+        if delivery.worst_off_path is not None and delivery.name == "sog":
+            write_comparison(folder / "off_path.jpg", delivery.worst_off_path, captions)
+
+
+def _ticker(progress: Progress, start: float, width: float, what: str) -> Any:
+    def tick(done: int, total: int) -> None:
+        progress.report(STAGE, start + width * done / total, 1.0, f"{what}, {done} of {total}")
+
+    return tick

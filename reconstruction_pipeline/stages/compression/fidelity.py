@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +22,6 @@ Render = Callable[[PinholeView], Image]
 
 NEAR = 0.02
 """Near plane, in units of the scene's median depth."""
-CAPTIONS = ("photograph", "scene.ply", "scene.sog", "difference x8")
 SIDESTEP = 0.15
 """How far beside the path the off-path views stand, in units of the distance to what is looked at."""
 
@@ -50,48 +48,66 @@ class Fidelity:
 
 
 @dataclass(frozen=True)
-class WorstView:
-    """The held-out view in which the decoded scene differs most: all three (H, W, 3) in 0..1."""
+class Pair:
+    """One view of both scenes, (H, W, 3) in 0..1, and the photograph where there is one."""
 
     name: str
-    photo: npt.NDArray[np.uint8]
     reference: Image
     decoded: Image
+    photo: npt.NDArray[np.uint8] | None = None
 
 
-def measure(
-    reference: Gaussians,
-    decoded: Gaussians,
-    poses: CameraPoses,
-    settings: CompressionSettings,
-    tick: Callable[[int, int], None],
-) -> tuple[Fidelity, WorstView]:
-    """Render both scenes at held-out views and beside the path; `tick(done, total)` after each view."""
-    model = poses.model()
-    depths = focus_depths(model)
-    near = NEAR * float(np.median(depths))
-    render, render_decoded = renderer(reference, near), renderer(decoded, near)
-    held_out = spread(range(0, len(model.images), max(settings.holdout, 1)), settings.measure_views)
-    beside = off_path_views(model, depths, spread(held_out, settings.off_path_views))
-    total = len(held_out) + len(beside)
-    rows = []
-    worst: WorstView | None = None
-    for done, index in enumerate(held_out, 1):
-        view = fit(pinhole_view(model, model.images[index]), settings.measure_size_px)
-        photo = read_picture(poses.image_path(model.images[index].name), view)
-        original, copy = render(view), render_decoded(view)
-        rows.append((psnr(original, photo), psnr(copy, photo), psnr(copy, original)))
-        if worst is None or rows[-1][2] <= min(row[2] for row in rows):
-            worst = WorstView(model.images[index].name, photo, original, copy)
-        tick(done, total)
-    aside = []
-    for done, view in enumerate(beside, 1 + len(held_out)):
-        small = fit(view, settings.measure_size_px)
-        aside.append(psnr(render_decoded(small), render(small)))
-        tick(done, total)
-    assert worst is not None  # a model without images does not get here
-    before, after, between = (float(mean) for mean in np.mean(rows, axis=0))
-    return Fidelity(len(rows), before, after, between, float(np.mean(aside))), worst
+@dataclass(frozen=True)
+class _Shot:
+    view: PinholeView
+    pair: Pair  # its `decoded` is the reference itself
+
+
+class Yardstick:
+    """The trained scene, rendered once at held-out views and beside the path, to hold decoded scenes against."""
+
+    def __init__(self, reference: Gaussians, poses: CameraPoses, settings: CompressionSettings) -> None:
+        model = poses.model()
+        depths = focus_depths(model)
+        self._near = near_plane(model)
+        render = renderer(reference, self._near)
+        held_out = spread(range(0, len(model.images), max(settings.holdout, 1)), settings.measure_views)
+        self._held_out, self._beside = [], []
+        for index in held_out:
+            image = model.images[index]
+            view = fit(pinhole_view(model, image), settings.measure_size_px)
+            photo, picture = read_picture(poses.image_path(image.name), view), render(view)
+            self._held_out.append(_Shot(view, Pair(image.name, picture, picture, photo)))
+        for view in off_path_views(model, depths, spread(held_out, settings.off_path_views)):
+            small = fit(view, settings.measure_size_px)
+            picture = render(small)
+            self._beside.append(_Shot(small, Pair("beside the path", picture, picture)))
+
+    def measure(self, decoded: Gaussians, tick: Callable[[int, int], None]) -> tuple[Fidelity, Pair, Pair]:
+        """Means over the views, and the held-out and the off-path view that differ most; `tick(done, total)`."""
+        render, total = renderer(decoded, self._near), len(self._held_out) + len(self._beside)
+        pairs = []
+        for done, shot in enumerate([*self._held_out, *self._beside], 1):
+            pairs.append(Pair(shot.pair.name, shot.pair.reference, render(shot.view), shot.pair.photo))
+            tick(done, total)
+        filmed, beside = pairs[: len(self._held_out)], pairs[len(self._held_out) :]
+        between = [psnr(pair.decoded, pair.reference) for pair in pairs]
+        before = [psnr(pair.reference, pair.photo) for pair in filmed if pair.photo is not None]
+        after = [psnr(pair.decoded, pair.photo) for pair in filmed if pair.photo is not None]
+        fidelity = Fidelity(
+            len(filmed),
+            float(np.mean(before)),
+            float(np.mean(after)),
+            float(np.mean(between[: len(filmed)])),
+            float(np.mean(between[len(filmed) :])),
+        )
+        worst = filmed[int(np.argmin(between[: len(filmed)]))]
+        return fidelity, worst, beside[int(np.argmin(between[len(filmed) :]))]
+
+
+def near_plane(model: ColmapModel) -> float:
+    """Where rendering starts, in world units."""
+    return NEAR * float(np.median(focus_depths(model)))
 
 
 def renderer(scene: Gaussians, near: float) -> Render:
@@ -144,26 +160,3 @@ def spread(indices: Sequence[int], count: int) -> list[int]:
     if len(indices) <= count:
         return list(indices)
     return [indices[i] for i in np.linspace(0, len(indices) - 1, count).round().astype(int)]
-
-
-def write_comparison(path: Path, view: WorstView, height: int = 300, limit_bytes: int = 60_000) -> None:
-    """A JPEG strip: photograph, trained scene, decoded scene, and their difference eight times amplified."""
-    from PIL import Image as Pictures
-    from PIL import ImageDraw
-
-    difference = np.abs(view.decoded - view.reference) * 8.0
-    panels = [
-        view.photo,
-        *((np.clip(p, 0, 1) * 255 + 0.5).astype(np.uint8) for p in (view.reference, view.decoded, difference)),
-    ]
-    strip = Pictures.fromarray(np.concatenate(panels, axis=1))
-    width = round(strip.width * height / strip.height)
-    strip = strip.resize((width, height), Pictures.Resampling.LANCZOS)
-    pen = ImageDraw.Draw(strip)
-    for column, caption in enumerate(CAPTIONS):
-        pen.text((column * width / 4 + 6, 4), caption, fill="white", stroke_width=2, stroke_fill="black")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for quality in (85, 70, 55, 40, 25):
-        strip.save(path, quality=quality, optimize=True)
-        if path.stat().st_size <= limit_bytes:
-            return

@@ -1,4 +1,4 @@
-"""Whether a compressed scene may be delivered in place of the PLY."""
+"""Whether a delivered file may stand in for the PLY; the same questions for every format."""
 
 from __future__ import annotations
 
@@ -6,25 +6,33 @@ from reconstruction_pipeline.artifacts.verdict import Gate
 from reconstruction_pipeline.stages.compression.fidelity import Fidelity
 from reconstruction_pipeline.stages.compression.settings import CompressionSettings
 
+DELIVER_PLY = "Deliver scene.ply instead and report this file."
 
-def decode_gate(expected: int, decoded: int | None, problem: str = "") -> Gate:
-    """Whether scene.sog reads back with every splat."""
-    passed = decoded == expected
-    message = f"scene.sog decodes with {decoded} of {expected} splats."
+
+def decode_gate(name: str, expected: int, decoded: int | None, problem: str = "") -> Gate:
+    """Whether `scene.<name>` reads back with every splat."""
+    message = f"scene.{name} decodes with {decoded} of {expected} splats."
     if decoded is None:
-        message = f"scene.sog does not decode: {problem}"
-    return Gate("sog_decodes", passed, "warn", message, advice="Deliver scene.ply instead and report this file.")
+        message = f"scene.{name} does not decode: {problem}"
+    return Gate(f"{name}_decodes", decoded == expected, "warn", message, advice=DELIVER_PLY)
 
 
-def loss_gate(fidelity: Fidelity, settings: CompressionSettings) -> Gate:
+def loss_gate(name: str, fidelity: Fidelity, settings: CompressionSettings) -> Gate:
     """PSNR lost at held-out views."""
     limit = settings.max_loss_db
     message = (
-        f"scene.sog renders {fidelity.decoded_db:.2f} dB at {fidelity.views} held-out views, scene.ply "
+        f"scene.{name} renders {fidelity.decoded_db:.2f} dB at {fidelity.views} held-out views, scene.ply "
         f"{fidelity.reference_db:.2f} dB: a loss of {fidelity.loss_db:.3f} dB (limit {limit} dB)."
     )
-    advice = "Give the palette more entries, or deliver scene.ply."
-    return Gate("sog_psnr_loss_db", fidelity.loss_db <= limit, "warn", message, fidelity.loss_db, limit, advice)
+    advice = "Give the palette more entries, or deliver scene.ply." if name == "sog" else DELIVER_PLY
+    return Gate(f"{name}_psnr_loss_db", fidelity.loss_db <= limit, "warn", message, fidelity.loss_db, limit, advice)
+
+
+def off_path_gate(name: str, fidelity: Fidelity, settings: CompressionSettings) -> Gate:
+    """PSNR against the trained scene at views that nobody filmed."""
+    value, limit = fidelity.off_path_db, settings.min_off_path_db
+    message = f"Beside the path scene.{name} is {value:.1f} dB from scene.ply (at least {limit:g} expected)."
+    return Gate(f"{name}_off_path_db", value >= limit, "warn", message, value, limit, DELIVER_PLY)
 
 
 def ratio_gate(ratio: float, settings: CompressionSettings) -> Gate:

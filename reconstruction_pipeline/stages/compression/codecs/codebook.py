@@ -57,3 +57,21 @@ def _companded_start(
     effort = np.concatenate([[0.0], np.cumsum(np.diff(knots) ** (2.0 / 3.0))])
     wanted = (np.arange(size) + 0.5) / size * effort[-1]
     return np.interp(wanted, effort, knots)
+
+
+def even_codebook(values: npt.NDArray[np.floating], step: float, size: int = 256) -> npt.NDArray[np.float32]:
+    """`size` ascending values on a grid of `step` about zero that covers `values`; coarser where it would not reach.
+
+    Most codes of values that crowd about zero are then the same few, and an entropy coder makes them small. Where the
+    grid is too short, its steps grow outwards (as sinh does), so that the middle keeps `step`.
+    """
+    reach = float(np.abs(values).max(initial=0.0))
+    index = np.arange(size) - size // 2
+    last = index[-1]
+    if reach <= step * last:
+        return (step * index).astype(np.float32)
+    low, high = 0.0, 1.0
+    for _ in range(60):  # bisection of the growth at which the last code is the largest value
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if step * np.sinh(middle * last) / middle < reach else (low, middle)
+    return (step * np.sinh(high * index) / high).astype(np.float32)

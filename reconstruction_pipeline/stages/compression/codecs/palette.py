@@ -13,6 +13,8 @@ import numpy.typing as npt
 from reconstruction_pipeline.kernels.nearest import nearest
 
 Matrix = npt.NDArray[np.float32]
+START_POINTS = 16
+"""The first half of the passes sees so many points per entry only; the rest of them cannot change much yet."""
 
 
 def palette_size(count: int) -> int:
@@ -26,18 +28,24 @@ def palette_size(count: int) -> int:
 
 def kmeans_palette(
     points: Matrix, weights: npt.NDArray[np.floating], size: int, iterations: int, seed: int
-) -> tuple[Matrix, npt.NDArray[np.int32]]:
-    """Palette (at most `size`, D) and labels (N,) with small sum_i w_i |x_i - palette[label_i]|^2.
+) -> tuple[Matrix, npt.NDArray[np.int32], Matrix]:
+    """Palette (at most `size`, D), labels (N,) and squared distances (N,) with a small weighted sum of the last.
 
-    `points` (N, D) float32; `weights` (N,) positive. Lloyd's algorithm from a weighted draw of points;
-    deterministic for a seed.
+    `points` (N, D) float32; `weights` (N,) positive. Lloyd's algorithm from a weighted draw of points, its first
+    passes over a weighted draw of the points; deterministic for a seed.
     """
-    palette = _draw(points, weights, min(size, len(points)), np.random.default_rng(seed))
-    for _ in range(iterations):
-        labels, errors = nearest(points, palette)
-        palette = _update(points, weights, labels, palette, errors)
-    labels, _ = nearest(points, palette)
-    return palette, labels
+    rng = np.random.default_rng(seed)
+    size = min(size, len(points))
+    order = _heavy_first(weights, rng)
+    some = np.sort(order[: START_POINTS * size])
+    palette = points[np.sort(order[:size])].copy()
+    for done in range(iterations):
+        chosen = some if done < iterations // 2 else slice(None)
+        rows, mass = points[chosen], weights[chosen]
+        labels, errors = nearest(rows, palette)
+        palette = _update(rows, mass, labels, palette, errors)
+    labels, errors = nearest(points, palette)
+    return palette, labels, errors
 
 
 def _update(
@@ -61,7 +69,7 @@ def _update(
     return updated.astype(np.float32)
 
 
-def _draw(points: Matrix, weights: npt.NDArray[np.floating], size: int, rng: np.random.Generator) -> Matrix:
-    """Distinct points, heavier ones more often (Efraimidis and Spirakis 2006: keys u^(1/w))."""
-    keys = np.log(1.0 - rng.random(len(points))) / weights
-    return points[np.sort(np.argpartition(-keys, size - 1)[:size])]
+def _heavy_first(weights: npt.NDArray[np.floating], rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """A random order in which heavier points tend to be earlier (Efraimidis and Spirakis 2006: keys u^(1/w))."""
+    keys = np.log(1.0 - rng.random(len(weights))) / weights
+    return np.argsort(-keys, kind="stable")
