@@ -22,6 +22,7 @@ from reconstruction_pipeline.stages.keyframes.settings import KeyframeSettings
 from reconstruction_pipeline.stages.keyframes.sharpness import blur_extent
 from reconstruction_pipeline.stages.keyframes.side_data import write_video_gps
 from reconstruction_pipeline.stages.keyframes.stretches import Stretch, find_stretches
+from reconstruction_pipeline.stages.keyframes.video_masks import write_video_masks
 
 # In the metrics; the messages and the plot tell the rest.
 MOST_STRETCHES = 12
@@ -48,6 +49,8 @@ def from_video(
     tables.write_camera(workspace / "camera.json", True, width, height, None)
     times = analysis.times[selection.chosen]
     write_video_gps(workspace, source.gps(), dict(zip(names, times.tolist(), strict=True)))
+    places = dict(zip(names, zip(selection.chosen.tolist(), times.tolist(), strict=True), strict=True))
+    write_video_masks(workspace, source, places, (height, width), len(analysis.times))
     stretches = find_stretches(analysis, selection, settings)
     _write_previews(workspace, analysis, selection, stretches, names)
     blur = float(np.median(blurs))
