@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ from reconstruction_pipeline.cli.folders import require_writable
 
 if TYPE_CHECKING:
     from reconstruction_pipeline.artifacts import CameraPoses
+
+
+LOCATION = "georeference.json"
 
 
 class Tool(StrEnum):
@@ -29,6 +33,11 @@ def export(
     ),
     tool: Tool = typer.Option(..., "--for", help="The tool that is to read it; colmap also suits 3DGS and gsplat."),
     out: Path | None = typer.Option(None, "--out", metavar="DIR", help="A new folder; default: VIDEO-TOOL, here."),
+    with_location: bool = typer.Option(
+        False,
+        "--with-location",
+        help="Add georeference.json: where on Earth the scene's origin lies, which no other file tells.",
+    ),
 ) -> None:
     """Write the undistorted pictures, camera poses and points of a scene as another tool wants them.
 
@@ -39,7 +48,14 @@ def export(
     poses, name = _poses_of(video)
     target = out or Path(f"{name}-{tool.value}")
     require_writable(target.absolute().parent)
+    place = poses.path(LOCATION)
+    if with_location and not place.is_file():
+        raise UsageError(
+            f"{video}: its place on Earth is not known here; give the name of a scene whose photos or video have GPS."
+        )
     count = export_poses(poses, tool.value, target.absolute())
+    if with_location:
+        shutil.copyfile(place, target / LOCATION)
     typer.echo(f"{target}: {count} images with poses for {tool.value}")
 
 

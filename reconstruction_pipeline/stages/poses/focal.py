@@ -28,7 +28,7 @@ AS_WELL = 1.03
 DISAGREES = 0.15
 # Errors were up to this many deviations on simulated captures: residuals are not independent of each other.
 DEVIATIONS = 5.0
-MOST_UNCERTAIN = 0.025
+MOST_UNCERTAIN = 0.03
 SIDEWAYS = "Move sideways around things, not only towards them, slowly and in good light."
 
 
