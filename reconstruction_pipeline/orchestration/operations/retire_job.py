@@ -3,6 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
+from reconstruction_pipeline.gallery import refresh_gallery
 from reconstruction_pipeline.orchestration.ingesting import open_catalog
 from reconstruction_pipeline.orchestration.io_manager import open_store
 from reconstruction_pipeline.orchestration.names import HARDWARE_TAG, RETIRE_JOB, VIDEOS, videos
@@ -29,12 +30,15 @@ def retire(context: dg.OpExecutionContext, config: RetireChoices) -> None:
             f"{key}: run {', '.join(run.run_id[:8] for run in busy)} is not finished; wait for it or cancel it first.",
             allow_retries=False,
         )
-    found = holdings(open_store(), open_catalog(), key)
+    store = open_store()
+    found = holdings(store, open_catalog(), key)
     for item in found:
         context.log.info(f"{'would delete' if config.dry_run else 'deleting'} {item.what} ({item.bytes:,} bytes)")
         if not config.dry_run:
             item.delete()
     if not config.dry_run:
+        if (store.root / "deliverables").exists():
+            refresh_gallery(store.root / "deliverables")
         context.instance.delete_dynamic_partition(VIDEOS, key)
     context.add_output_metadata(
         {

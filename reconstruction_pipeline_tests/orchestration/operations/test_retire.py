@@ -61,6 +61,8 @@ def test_a_retired_video_is_forgotten_and_its_neighbour_is_not(two: Line, tmp_pa
     assert open_catalog().get("walk") is None
     assert paths_naming(tmp_path, "walk") == set()
     assert paths_naming(tmp_path, "walk-2") == before
+    gallery = (two.storage / "deliverables" / "index.html").read_text()
+    assert 'data-name="walk-2"' in gallery and 'data-name="walk"' not in gallery
     assert all(open_store().current_version(stage, "walk-2") for stage in STAGES)
     assert (tmp_path / "walk.mp4").exists()
 
