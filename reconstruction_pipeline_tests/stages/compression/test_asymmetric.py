@@ -13,7 +13,7 @@ from reconstruction_pipeline.stages.compression.convert import convert
 from reconstruction_pipeline.stages.compression.edits import limit_harmonics, turn
 from reconstruction_pipeline_tests.stages.compression.asymmetric import asymmetric_scene, pictures, psnr_of_worst
 
-LEAST_DB = {".ply": 100, ".glb": 100, ".sog": 45, ".compressed.ply": 36, ".spz": 28, ".splat": 45}
+LEAST_DB = {".ply": 100, ".glb": 100, ".sog": 45, ".compressed.ply": 36, ".spz": 34, ".splat": 45}
 """The worst of three views against the original, where something is shown; any wrong axis gives less than 23."""
 FLAT = ".splat"  # holds the base colour only, so it is compared with that
 

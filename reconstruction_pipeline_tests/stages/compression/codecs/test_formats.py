@@ -13,9 +13,12 @@ import pytest
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact, UsageError
 from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
 from reconstruction_pipeline.artifacts.ply import sh_degree_of
+from reconstruction_pipeline.kernels.camera import PinholeView
 from reconstruction_pipeline.stages.compression.codecs import WriteOptions, codec_for, read_splats, write_splats
 from reconstruction_pipeline.stages.compression.codecs.importance import sigmoid
 from reconstruction_pipeline.stages.compression.codecs.spz import fraction_bits
+from reconstruction_pipeline.stages.compression.fidelity import look_at
+from reconstruction_pipeline.stages.compression.harmonics import basis
 from reconstruction_pipeline_tests.stages.compression.scenes import match, random_scene
 
 # Largest errors: centre (world units), log size, angle (degrees), opacity, base colour, view-dependent colour.
@@ -23,7 +26,7 @@ PRECISION = {
     "a.ply": (0, 0, 0.06, 0, 0, 0),
     "a.glb": (0, 1e-6, 0.06, 1e-6, 0, 0),
     "a.compressed.ply": (0.005, 0.005, 0.3, 0.51 / 255, 0.02, 1 / 64 + 1e-6),
-    "a.spz": (0.0006, 1 / 32 + 1e-5, 0.3, 0.51 / 255, 0.0134, 9 / 128),
+    "a.spz": (0.0006, 1 / 32 + 1e-5, 0.3, 0.51 / 255, 0.0134, 2.01 / 128),
     "a.splat": (0, 1e-6, 1.0, 0.51 / 255, 0.0071, None),
 }
 
@@ -128,6 +131,24 @@ def test_spz_positions_are_as_fine_as_the_splats_need() -> None:
     assert np.abs(far.means).max() * 2.0 ** fraction_bits(far) < 2**23
     beyond = Gaussians(scene.means * 1e8, scene.log_scales, scene.quats, scene.opacity_logits, scene.sh)
     assert fraction_bits(beyond) < 0
+
+
+def test_spz_moves_into_the_base_colour_what_rounding_changes_where_it_is_seen(tmp_path: Path) -> None:
+    scene = random_scene(400)
+    rotation = look_at(np.array([0.0, 0.0, -9.0]), np.zeros(3))
+    view = PinholeView(rotation, np.array([0.0, 0.0, 9.0]), 20.0, 20.0, 80.0, 60.0, 160, 120)  # wide: all is seen
+    directions = scene.means - view.center
+    seen = basis(directions / np.linalg.norm(directions, axis=1, keepdims=True))
+    errors = []
+    for views in ((), (view,)):
+        write_splats(tmp_path / "a.spz", scene, WriteOptions(views=views))
+        copy = read_splats(tmp_path / "a.spz")
+        copy = copy.take(match(scene, copy))
+        errors.append(np.einsum("nk,nkc->nc", seen, copy.sh - scene.sh)[np.abs(scene.sh[:, 0]).max(axis=1) < 3])
+    assert np.sqrt(np.mean(errors[1] ** 2)) < 0.4 * np.sqrt(np.mean(errors[0] ** 2))
+    # What is left is the step of the base colour, 1 / (0.15 * 255) in coefficients.
+    assert np.abs(errors[1]).max() < 0.282095 * 0.51 / (0.15 * 255)
+    assert abs(errors[0].mean()) < 0.001  # halves are not rounded one way
 
 
 def test_spz_that_cannot_hold_the_scene_is_refused(tmp_path: Path) -> None:
