@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from reconstruction_pipeline.artifacts.guarded import Replies, serve
 from reconstruction_pipeline.stages.keyframes.color import HDR_PEAK_NITS
 from reconstruction_pipeline.stages.keyframes.frames import Frame, FrameStream
 from reconstruction_pipeline.stages.keyframes.upright import gray_frame, signal_peak, upright_frame
+
+# Frames whose metadata are read for the brightest light of an HDR video.
+FRAMES_ASKED = 4
 
 
 def work(request: dict[str, Any], replies: Replies) -> None:
@@ -47,13 +51,16 @@ def _grays(stream: FrameStream, size: int, max_frames: int, replies: Replies) ->
 def _pictures(stream: FrameStream, size: int, wanted: list[tuple[int, float]], replies: Replies) -> None:
     reformatter, sent, peak = VideoReformatter(), 0, None
     for frame in stream.frames([time for _, time in wanted]):
-        # Early frames say it for all, and a pass begins at the first.
-        peak = peak or signal_peak(frame.picture)
+        # Early frames say it for all, and a pass begins at the first. Asking ties the frame into a reference cycle, so
+        # that it stays in memory until the next collection: hundreds of frames, were all of them asked.
+        if peak is None and frame.index < FRAMES_ASKED:
+            peak = signal_peak(frame.picture)
         index, time = wanted[sent]
         if frame.time_s != time if stream.skipped else frame.index != index:
             continue
         rgb = upright_frame(reformatter, frame.picture, stream.aspect, size, peak or HDR_PEAK_NITS)
         _send(replies, Frame(index, time, None), rgb)
+        gc.collect()
         sent += 1
         if sent == len(wanted):
             return
