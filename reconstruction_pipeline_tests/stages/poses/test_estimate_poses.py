@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
-import signal
 import struct
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,14 +16,12 @@ import pytest
 from PIL import Image
 
 from reconstruction_pipeline.artifacts.camera_poses import CameraPoses
-from reconstruction_pipeline.artifacts.errors import Cancelled, MissingRequirement, StageFailed, UsageError
+from reconstruction_pipeline.artifacts.errors import MissingRequirement, StageFailed, UsageError
 from reconstruction_pipeline.artifacts.keyframes import Keyframes
-from reconstruction_pipeline.artifacts.progress import NullProgress, RecordingProgress
 from reconstruction_pipeline.artifacts.verdict import Verdict
 from reconstruction_pipeline.stages.ingest import ingest
 from reconstruction_pipeline.stages.keyframes import KeyframeSettings, select_keyframes
 from reconstruction_pipeline.stages.poses import PoseSettings, cameras, climb, estimate_poses
-from reconstruction_pipeline.stages.poses.child import PACKAGE_ROOT, ColmapChild
 from reconstruction_pipeline.stages.poses.climb import only_turned
 from reconstruction_pipeline.stages.poses.gates import pose_gates
 from reconstruction_pipeline.stages.poses.rungs import can_help, ladder
@@ -155,63 +150,6 @@ def test_pycolmap_reads_what_was_written(poses: CameraPoses) -> None:
     assert float(said[2]) < 1.5
 
 
-class Assassin:
-    """Kills COLMAP's process as soon as it shows signs of life."""
-
-    def report(self, stage: str, done: float, total: float, note: str = "") -> None:
-        for pid in workers():
-            os.kill(pid, signal.SIGKILL)
-
-
-def workers(parent: int | None = None) -> list[int]:
-    """Process ids of the COLMAP workers that `parent` (default: this process) started."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and b"colmap_worker" in (entry / "cmdline").read_bytes():
-                status = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-                if status[0] != "Z" and int(status[1]) == (parent or os.getpid()):
-                    found.append(int(entry.name))
-        except (OSError, IndexError):
-            continue
-    return found
-
-
-needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the child through /proc")
-
-
-@needs_proc
-def test_a_killed_colmap_fails_the_stage_and_nothing_else(room_keyframes: Keyframes, tmp_path: Path) -> None:
-    with pytest.raises(StageFailed, match=r"killed by SIGKILL.*last lines"):
-        estimate_poses(room_keyframes, SETTINGS, tmp_path, Assassin())
-    assert not (tmp_path / ".colmap").exists()
-    assert not (tmp_path / "sparse").exists()
-
-
-@needs_proc
-def test_cancelling_takes_colmap_along(room_keyframes: Keyframes, tmp_path: Path) -> None:
-    with pytest.raises(Cancelled):
-        estimate_poses(room_keyframes, SETTINGS, tmp_path, RecordingProgress(cancel_after=2))
-    assert workers() == []
-
-
-class Vandal:
-    """Overwrites COLMAP's database as soon as the features are in it."""
-
-    def __init__(self, database: Path) -> None:
-        self.database = database
-
-    def report(self, stage: str, done: float, total: float, note: str = "") -> None:
-        if note.startswith("matching") and self.database.exists():
-            self.database.write_bytes(bytes(range(256)) * (self.database.stat().st_size // 256 + 1))
-
-
-def test_a_database_damaged_between_steps_fails_the_stage(room_keyframes: Keyframes, tmp_path: Path) -> None:
-    with pytest.raises(StageFailed, match="camera_poses"):
-        estimate_poses(room_keyframes, SETTINGS, tmp_path, Vandal(tmp_path / ".colmap" / "rung-0" / "database.db"))
-    assert not (tmp_path / ".colmap").exists()
-
-
 def test_features_that_colmap_lacks_are_refused_before_any_work(room_keyframes: Keyframes, tmp_path: Path) -> None:
     with pytest.raises(MissingRequirement, match="ONNX"):
         estimate_poses(room_keyframes, replace(SETTINGS, feature_type="ALIKED_N16ROT"), tmp_path)
@@ -219,42 +157,6 @@ def test_features_that_colmap_lacks_are_refused_before_any_work(room_keyframes: 
         estimate_poses(room_keyframes, replace(SETTINGS, feature_type="BRISK"), tmp_path)
     with pytest.raises(UsageError, match="camera model"):
         estimate_poses(room_keyframes, replace(SETTINGS, camera_model="FISHY"), tmp_path)
-
-
-def test_lateness_is_a_failure(room_keyframes: Keyframes, tmp_path: Path) -> None:
-    with pytest.raises(StageFailed, match="time limit"):
-        estimate_poses(room_keyframes, replace(SETTINGS, time_limit_s=0.1), tmp_path)
-
-
-def test_an_error_inside_colmap_is_told(tmp_path: Path) -> None:
-    child = ColmapChild(tmp_path / "work", tmp_path / "colmap.log", NullProgress(), time.monotonic() + 60)
-    job = {"task": "undistort", "model": str(tmp_path / "none"), "images": str(tmp_path), "output": str(tmp_path / "o")}
-    with pytest.raises(StageFailed, match="failed"):
-        child.run({**job, "max_size": 100, "jpeg_quality": 90, "threads": 1, "expected": 1})
-
-
-@needs_proc
-def test_colmap_does_not_outlive_its_parent(tmp_path: Path) -> None:
-    """The parent is killed without a chance to clean up while its child waits for work to end."""
-    code = (
-        "import subprocess, sys, time\n"
-        "from reconstruction_pipeline.stages.poses.child import WORKER\n"
-        "p = subprocess.Popen([sys.executable, '-m', WORKER, '/dev/stdin'], stdin=subprocess.PIPE)\n"
-        "time.sleep(600)\n"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", code], cwd=PACKAGE_ROOT)
-    try:
-        deadline = time.monotonic() + 30
-        while not (children := workers(parent.pid)) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert children
-    finally:
-        parent.kill()
-        parent.wait()
-    deadline = time.monotonic() + 20
-    while Path(f"/proc/{children[0]}").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not Path(f"/proc/{children[0]}").exists()
 
 
 def test_pictures_that_share_nothing_say_what_to_film(tmp_path: Path) -> None:
