@@ -1,4 +1,4 @@
-"""`python -m benchmarks [kernels|training|poses|all]`: tables as Markdown on standard output, progress beside it."""
+"""`python -m benchmarks [kernels|training|poses|keyframes|all]`: Markdown on standard output, progress beside it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-PARTS = ("kernels", "training", "poses")
+PARTS = ("kernels", "training", "poses", "keyframes")
 
 
 class _Tee:
@@ -45,6 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
     training.add_argument("--seeds", type=_list_of(int), help="e.g. 0,1,2")
     training.add_argument("--tables", type=_list_of(str), help="of fox,plain,resume")
     training.add_argument("--virtual-clock", action="store_true", help="count budgets in CPU time / threads")
+    parser.add_argument("--steps", type=int, help="of the trainings of the part keyframes")
     options = parser.parse_args(arguments)
     with contextlib.ExitStack() as stack:
         if options.out:
@@ -64,6 +65,10 @@ def _measure(part: str, options: argparse.Namespace) -> None:
         from benchmarks import poses
 
         poses.main(options.quick)
+    elif part == "keyframes":
+        from benchmarks import keyframes
+
+        keyframes.main(options.quick, **({"steps": options.steps} if options.steps else {}))
     else:
         from benchmarks import training
 
