@@ -53,18 +53,18 @@ const keepInside = (manager, state) => {
 
 try {
     window.scene.progress(85);
-    document.getElementById('scene-stage').textContent = 'Preparing the scene';
+    window.scene.say('Preparing the scene');
     const viewer = await window.sse.viewer;
     for (const [name, label] of Object.entries(labels)) {
         document.querySelector(`.sse-${name}`)?.setAttribute('aria-label', label);
     }
     viewer.events.on('progress:changed', (percent) => window.scene.progress(85 + 0.15 * percent));
-    viewer.app.assets.on('error', (error) => window.scene.fail(`The scene in this page cannot be read (${error}).`));
+    viewer.app.assets.on('error', (error) => window.scene.fail(`The scene in this page is damaged; copy or download it again (${error}).`));
     if (viewer.state.loaded) {
         await begin(viewer);
     } else {
         viewer.events.once('firstFrame', () => begin(viewer));
     }
 } catch (error) {
-    window.scene.fail(`This browser cannot show the scene: it needs WebGL 2 or WebGPU (${error}).`);
+    window.scene.fail(`The scene cannot be shown here (${error}). It needs a browser with WebGL 2 or WebGPU.`);
 }

@@ -1,5 +1,5 @@
 // Runs between the viewer's set-up script and its start, so that it can still change what the viewer is given.
-const { lens, start, paused } = /*@@VIEW@@*/ {};
+const { lens, start, paused, parts } = /*@@VIEW@@*/ {};
 const { options, settings } = window.sse;
 
 // The viewer applies its field of view to the longer side of the window; ours comes from a photograph of another
@@ -14,6 +14,9 @@ settings.cameras[0].initial.fov = fit(lens[start]);
 settings.animTracks[0].keyframes.values.fov = lens.map(fit);
 options.noanim = paused;
 
+if (window.scene.parts.length !== parts) {
+    window.scene.fail('This page is not complete, so its scene cannot be shown; copy or download it again.');
+}
 const decoded = (part) => {
     const text = atob(part);
     const bytes = new Uint8Array(text.length);

@@ -43,7 +43,8 @@ def write_viewer(
         "contentUrl": "data:application/octet-stream;base64,",
         "contentFilename": "scene.sog",
     }
-    view = _view(camera_path, limits_of(model), paused=not autoplay)
+    parts = list(_parts(sog_path.read_bytes()))
+    view = _view(camera_path, limits_of(model), parts=len(parts), paused=not autoplay)
     page = page.replace("@@TITLE@@", html.escape(title), 1)
     page = page.replace("<!--@@HEAD@@-->", _module("before_start.js", view), 1)
     page = page.replace('"@@BOOTSTRAP@@"', _script_json(bootstrap), 1)
@@ -51,7 +52,7 @@ def write_viewer(
     before, middle, after = re.split("<!--@@(?:BODY|SCENE)@@-->", page)
     with path.open("w", encoding="utf-8") as file:
         file.writelines((before, _body(title, note), middle))
-        file.writelines(_parts(sog_path.read_bytes()))
+        file.writelines(parts)
         file.writelines((_module("after_start.js", view), after))
 
 
@@ -101,13 +102,14 @@ def viewer_settings(camera_path: CameraPath) -> dict[str, Any]:
     }
 
 
-def _view(camera_path: CameraPath, limits: Limits, *, paused: bool) -> dict[str, Any]:
+def _view(camera_path: CameraPath, limits: Limits, *, parts: int, paused: bool) -> dict[str, Any]:
     """What our own scripts need to know."""
     return {
         "lens": camera_path.half_tangents.tolist(),
         "start": camera_path.start,
         "startSeconds": camera_path.start_s,
         "paused": paused,
+        "parts": parts,
         "low": limits.low.tolist(),
         "high": limits.high.tolist(),
         "reach": limits.reach,

@@ -87,6 +87,35 @@ def test_page_opens_from_disk_offline_and_shows_what_the_camera_saw(page_file: P
     assert [url for url in requests if not url.startswith(("file://", "data:", "blob:"))] == []
 
 
+@pytest.mark.parametrize(
+    ("harm", "flags", "sentence"),
+    [
+        ("", ["--no-sandbox", "--disable-gpu", "--disable-3d-apis"], "needs a browser with WebGL 2 or WebGPU"),
+        ("cut", FLAGS, "This page is not complete"),
+        ("damage", FLAGS, "The scene in this page is damaged"),
+    ],
+    ids=["no-webgl", "cut", "damage"],
+)
+def test_what_cannot_be_shown_is_said(
+    page_file: Path, tmp_path: Path, harm: str, flags: list[str], sentence: str
+) -> None:
+    playwright = pytest.importorskip("playwright.sync_api")
+    text = page_file.read_text()
+    at = text.index('scene.add("') + 40
+    if harm:
+        text = text[:at] if harm == "cut" else text[:at] + "A" * 400 + text[at + 400 :]
+    (tmp_path / "viewer.html").write_text(text)
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
+        try:
+            page = browser.new_page(viewport={"width": 480, "height": 320})
+            page.goto((tmp_path / "viewer.html").as_uri())
+            page.wait_for_function("document.querySelector('#scene-loading progress').hidden", timeout=60_000)
+            assert sentence in page.inner_text("#scene-loading")
+        finally:
+            browser.close()
+
+
 def _picture(page: Any, path: Path) -> np.ndarray:
     """A screenshot, kept beside the page for people who want to look."""
     path.write_bytes(page.screenshot(timeout=120_000))
