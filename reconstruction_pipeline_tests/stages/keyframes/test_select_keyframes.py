@@ -241,3 +241,24 @@ def test_real_captures_that_are_only_doubtful(
     assert failed(result) == gates
     assert result.verdict.ok
     assert (result.metrics["width"], result.metrics["height"]) == size
+
+
+def chosen_times(path: Path, tmp_path: Path, settings: KeyframeSettings) -> np.ndarray:
+    return keyframes_of(path, tmp_path, settings).table()["timestamp_s"].to_numpy()
+
+
+@pytest.mark.slow
+def test_a_variable_rate_changes_hardly_what_is_chosen(tmp_path: Path) -> None:
+    settings = KeyframeSettings(max_size=320)
+    one = chosen_times(real_capture("videos/desk_handheld.mp4"), tmp_path / "constant", settings)
+    other = chosen_times(real_capture("bad/vfr_alvaar.mp4"), tmp_path / "variable", settings)
+    distance = np.abs(other[:, None] - one[None]).min(axis=1)
+    assert np.median(distance) <= 0.1
+    assert distance.max() <= np.ptp(one) / (len(one) - 1), "one selection window"
+
+
+def test_the_same_file_gives_the_same_frames(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "walk.mp4", sliding_frames(45))
+    first, second = (keyframes_of(video, tmp_path / name) for name in ("1", "2"))
+    assert first.path("keyframes.csv").read_text() == second.path("keyframes.csv").read_text()
+    assert first.path("candidates.csv").read_text() == second.path("candidates.csv").read_text()
