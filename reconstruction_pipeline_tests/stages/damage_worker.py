@@ -14,7 +14,7 @@ from reconstruction_pipeline.artifacts.guarded import Replies, serve
 from reconstruction_pipeline.stages.ingest.limits import IngestLimits
 from reconstruction_pipeline.stages.ingest.probe import probe_here
 from reconstruction_pipeline.stages.keyframes.frames import FrameStream
-from reconstruction_pipeline.stages.keyframes.images import upright_photo
+from reconstruction_pipeline.stages.keyframes.photo_files import read_photo
 from reconstruction_pipeline.stages.keyframes.upright import gray_frame, upright_frame
 from reconstruction_pipeline_tests.stages.damage import damaged
 
@@ -56,7 +56,7 @@ def _outcome(path: Path, alive: Callable[[], None]) -> str:
 
 def _photo(path: Path) -> str:
     try:
-        upright_photo(path, 64)
+        read_photo(path, 64)
     except Exception as error:  # as the stage does: any error means that the photo is lost
         return f"lost: {type(error).__name__}"
     return "decoded"

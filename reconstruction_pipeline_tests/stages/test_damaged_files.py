@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from reconstruction_pipeline.stages.ingest import ingest
 from reconstruction_pipeline.stages.keyframes import KeyframeSettings, select_keyframes
 from reconstruction_pipeline_tests.stages.captures import sliding_frames, write_video
 from reconstruction_pipeline_tests.stages.damage import damaged
+from reconstruction_pipeline_tests.stages.heif_files import write_heic
 
 WORKER = "reconstruction_pipeline_tests.stages.damage_worker"
 LIMITS = ChildLimits(memory_mb=2000, stall_s=60)
@@ -50,7 +52,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     photos = [folder / "photo.jpg", folder / "photo.png"]
     for photo in photos:
         Image.fromarray(frames[0]).save(photo)
-    return videos + photos
+    photos.append(write_heic(folder / "photo.heic", frames[0]))
+    archive = folder / "photos.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
+        for number in range(9):
+            zipped.write(photos[0], f"{number}.jpg")
+    return [*videos, *photos, archive]
 
 
 def outcomes(files: list[Path], seeds: range, work: Path) -> list[dict[str, Any]]:
@@ -74,7 +81,7 @@ def judge(found: list[dict[str, Any]], count: int) -> None:
     assert not [document for document in found if document["outcome"].startswith("bad sentence")]
     # The damage is real and not total: some copies are refused, some give pictures.
     assert tally["rejected"] + tally["lost"] > count / 20, tally
-    assert tally["decoded"] + tally["partly"] > count / 5, tally
+    assert tally["decoded"] + tally["partly"] + tally["photos"] > count / 5, tally
 
 
 def test_fifty_damaged_files(files: list[Path], tmp_path: Path) -> None:

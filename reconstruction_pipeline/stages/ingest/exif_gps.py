@@ -8,14 +8,15 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
+from reconstruction_pipeline.artifacts.containers import HEIF_SUFFIXES, PILLOW_FORMATS
 from reconstruction_pipeline.artifacts.gps import GpsFix
+from reconstruction_pipeline.artifacts.heif import read_heif
 
 
 def exif_fix(path: Path, name: str) -> GpsFix | None:
     """Where the photo was taken, or None when it does not say or says nonsense."""
     try:
-        with Image.open(path, formats=("JPEG", "PNG")) as image:
-            gps: dict[int, Any] = image.getexif().get_ifd(ExifTags.IFD.GPSInfo)
+        gps = _gps_tags(path)
         tag = ExifTags.GPS
         latitude = _degrees(gps[tag.GPSLatitude], gps.get(tag.GPSLatitudeRef, "N"), "S")
         longitude = _degrees(gps[tag.GPSLongitude], gps.get(tag.GPSLongitudeRef, "E"), "W")
@@ -27,6 +28,15 @@ def exif_fix(path: Path, name: str) -> GpsFix | None:
         return None
     fix = GpsFix(latitude, longitude, altitude, accuracy if accuracy > 0 else math.nan, name=name)
     return fix if fix.sound else None
+
+
+def _gps_tags(path: Path) -> dict[int, Any]:
+    if path.suffix.lower() in HEIF_SUFFIXES:
+        exif = Image.Exif()
+        exif.load(b"Exif\0\0" + read_heif(path.read_bytes()).exif)
+        return dict(exif.get_ifd(ExifTags.IFD.GPSInfo))
+    with Image.open(path, formats=PILLOW_FORMATS) as image:
+        return dict(image.getexif().get_ifd(ExifTags.IFD.GPSInfo))
 
 
 def _degrees(parts: Any, reference: Any, negative: str) -> float:

@@ -1,10 +1,12 @@
-"""Photo sets: a folder or a zip of JPEG and PNG files, seen the same way and never trusted."""
+"""Photo sets: a folder or a zip of photo files, seen the same way and never trusted."""
 
 from __future__ import annotations
 
 import io
 import stat
+import unicodedata
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,14 +15,18 @@ from typing import IO
 
 from PIL import Image
 
+from reconstruction_pipeline.artifacts.containers import HEIF_SUFFIXES, PHOTO_SUFFIXES, PILLOW_FORMATS
 from reconstruction_pipeline.artifacts.errors import InputRejected
+from reconstruction_pipeline.artifacts.heif import is_heif, read_heif
 from reconstruction_pipeline.stages.ingest.limits import IngestLimits
 from reconstruction_pipeline.stages.ingest.posed import MODEL, posed_photos
 from reconstruction_pipeline.stages.ingest.probe import Probe
 from reconstruction_pipeline.stages.ingest.side_files import MASKS, is_mask, match_masks
 
-READABLE = {".jpg", ".jpeg", ".png"}
-CONVERTIBLE = {".heic", ".heif", ".tif", ".tiff", ".webp", ".dng", ".avif"}
+# Raw files need the camera maker's own rendering.
+CONVERTIBLE = {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".jxl", ".bmp", ".gif"}
+# Below it, a zip that unpacks to many times its size is harmless.
+SMALL = 64 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -42,9 +48,9 @@ class PhotoSet:
             self._zip = None if self.posed or path.is_dir() else zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError) as error:
             raise InputRejected(f"{path.name}: the zip file is damaged ({error}); make it again.") from error
-        listed = self._list_zip() if self._zip else self._list_folder()
-        self.others = [p.name for p in listed if PurePosixPath(p.name).suffix.lower() not in READABLE]
-        pictures = [p for p in listed if PurePosixPath(p.name).suffix.lower() in READABLE]
+        listed = self._list_zip(limits) if self._zip else self._list_folder()
+        self.others = [p.name for p in listed if PurePosixPath(p.name).suffix.lower() not in PHOTO_SUFFIXES]
+        pictures = [p for p in listed if PurePosixPath(p.name).suffix.lower() in PHOTO_SUFFIXES]
         self.photos = [p for p in pictures if not is_mask(p.name)] or pictures
         self._masks = [p for p in pictures if is_mask(p.name)] if len(self.photos) < len(pictures) else []
         self._table = next((p for p in listed if p.name.lower() == "gps.csv"), None)
@@ -99,9 +105,10 @@ class PhotoSet:
                 found.append(Photo(relative, file.stat().st_size, f"../{relative}"))
         return found
 
-    def _list_zip(self) -> list[Photo]:
+    def _list_zip(self, limits: IngestLimits) -> list[Photo]:
         assert self._zip
         found = []
+        _refuse_bombs(self.path, self._zip, limits)
         for info in sorted(self._zip.infolist(), key=lambda i: i.filename):
             pure = PurePosixPath(info.filename.replace("\\", "/"))
             if pure.is_absolute() or ".." in pure.parts or ":" in info.filename:
@@ -114,7 +121,28 @@ class PhotoSet:
             # The folder that was zipped: the same photos are then the same content, zipped or not.
             top = tops.pop() + "/"
             found = [Photo(p.name.removeprefix(top), p.size, p.member) for p in found]
+        # Some disks tell names apart by case, others do not.
+        names = Counter(unicodedata.normalize("NFC", p.name).casefold() for p in found)
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise InputRejected(f"{self.path.name}: the zip holds '{twice[0]}' more than once; make it again.")
         return found
+
+
+def _refuse_bombs(path: Path, archive: zipfile.ZipFile, limits: IngestLimits) -> None:
+    """Photos hardly compress: what unpacks to far more than the zip would fill the disk and is no photo set."""
+    members = archive.infolist()
+    if len(members) > 4 * limits.max_photos:
+        raise InputRejected(f"{path.name}: {len(members)} files in the zip are over the limit; split it.")
+    unpacked = sum(info.file_size for info in members)
+    packed = max(path.stat().st_size, 1)
+    bombs = [
+        i.filename for i in members if i.file_size > SMALL and i.file_size > limits.max_unpacked_photo * i.compress_size
+    ]
+    if bombs or (unpacked > SMALL and unpacked > limits.max_unpacked * packed):
+        raise InputRejected(
+            f"{path.name}: the zip of {packed / 1e6:.1f} MB unpacks to {unpacked / 1e6:.0f} MB, which photos do not;"
+            " make it again from the photos alone."
+        )
 
 
 def _is_hidden(name: str) -> bool:
@@ -126,18 +154,28 @@ def check_photo(photos: PhotoSet, photo: Photo, limits: IngestLimits) -> tuple[s
     if photo.size > limits.max_photo_bytes:
         return None
     try:
-        # JPEG includes MPO, which is no name of its own to Pillow.
-        with photos.open(photo) as file, Image.open(file, formats=("JPEG", "PNG")) as image:
+        if PurePosixPath(photo.name).suffix.lower() in HEIF_SUFFIXES:
+            with photos.open(photo) as file:
+                data = file.read()
+            if is_heif(data[:64]):
+                size = read_heif(data).upright_size
+                return ("HEIC", *size) if _small_enough(size, limits) else None
+        with photos.open(photo) as file, Image.open(file, formats=PILLOW_FORMATS) as image:
             width, height = image.size
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+            # Pillow turns a TIFF by itself.
+            turned = image.format != "TIFF" and image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
             kind = "JPEG" if image.format == "MPO" else str(image.format)
     except RuntimeError as error:
         raise InputRejected(f"{photos.path.name}: '{photo.name}' cannot be read ({error}); unlock the zip.") from error
     except Exception:  # Pillow and zlib raise many kinds on damaged files; all mean "unusable"
         return None
-    if width * height > limits.max_pixels:
+    if not _small_enough((width, height), limits):
         return None
     return (kind, height, width) if turned else (kind, width, height)
+
+
+def _small_enough(size: tuple[int, int], limits: IngestLimits) -> bool:
+    return 0 < size[0] * size[1] <= limits.max_pixels and max(size) <= limits.max_side
 
 
 def probe_photos(path: Path, limits: IngestLimits, alive: Callable[[], None] = lambda: None) -> Probe:
@@ -166,7 +204,9 @@ def _why_no_photos(photos: PhotoSet) -> str:
     name = photos.path.name
     suffixes = {PurePosixPath(other).suffix.lower() for other in photos.others}
     if convertible := sorted(suffixes & CONVERTIBLE):
-        return f"{name}: holds {', '.join(convertible)} files but no JPEG or PNG; convert them to JPEG first."
+        return (
+            f"{name}: holds {', '.join(convertible)} files, which are not read; export them as JPEG, PNG or TIFF first."
+        )
     if suffixes & {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"}:
         return f"{name}: holds videos and no photos; give one video at a time."
-    return f"{name}: holds no JPEG or PNG photo; give a video, or a folder or zip of photos."
+    return f"{name}: holds no photo (JPEG, PNG, TIFF, HEIC, WebP or AVIF); give a video, or a folder or zip of photos."

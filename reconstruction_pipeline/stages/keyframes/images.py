@@ -1,4 +1,4 @@
-"""From a decoded frame or a photo file to an upright sRGB array of the wanted size."""
+"""Small things that are done to pictures."""
 
 from __future__ import annotations
 
@@ -7,27 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageOps
 
 Rgb = npt.NDArray[np.uint8]
-
-
-def upright_photo(path: Path, max_size: int) -> tuple[Rgb, float | None]:
-    """(H, W, 3) of a photo file, EXIF orientation applied, and its focal length in those pixels or None."""
-    with Image.open(path, formats=("JPEG", "PNG")) as image:
-        exif = image.getexif()
-        if image.format != "PNG":
-            image.draft("RGB", (max_size, max_size))
-        if image.mode.startswith("I"):
-            flat = Image.fromarray((np.asarray(image, np.uint32) >> 8).astype(np.uint8))
-            upright = flat.convert("RGB")
-        else:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-    upright.thumbnail((max_size, max_size), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    focal35 = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm)
-    # A 35 mm frame is 36 mm wide.
-    focal = float(focal35) / 36.0 * max(upright.size) if focal35 else None
-    return np.asarray(upright), focal
 
 
 def write_jpeg(path: Path, rgb: Rgb, quality: int) -> None:

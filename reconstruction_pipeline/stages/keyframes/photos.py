@@ -11,19 +11,20 @@ from typing import Any
 import cv2
 import numpy as np
 
+from reconstruction_pipeline.artifacts.containers import PHOTO_SUFFIXES
 from reconstruction_pipeline.artifacts.errors import InputRejected
 from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.artifacts.source_video import SourceVideo
 from reconstruction_pipeline.artifacts.verdict import Gate, Verdict
 from reconstruction_pipeline.stages.keyframes import tables
 from reconstruction_pipeline.stages.keyframes.analysis import SHARPNESS_SIZE
-from reconstruction_pipeline.stages.keyframes.images import Rgb, gray_of, upright_photo, write_jpeg
+from reconstruction_pipeline.stages.keyframes.images import Rgb, gray_of, write_jpeg
+from reconstruction_pipeline.stages.keyframes.photo_reader import read_photos
 from reconstruction_pipeline.stages.keyframes.previews import contact_sheet
 from reconstruction_pipeline.stages.keyframes.settings import KeyframeSettings
 from reconstruction_pipeline.stages.keyframes.sharpness import blur_extent, sharpness
 from reconstruction_pipeline.stages.keyframes.side_data import complete_masks, write_mask, write_photo_gps
 
-SUFFIXES = {".jpg", ".jpeg", ".png"}
 # Mean grey difference of 32 px thumbnails, in grey levels, below which two photos are the same picture.
 SAME_PICTURE = 1.0
 
@@ -33,8 +34,10 @@ def from_photos(
 ) -> tuple[dict[str, Any], Verdict]:
     """Fill `workspace` from photos; (metrics, verdict)."""
     masks = source.media / "masks"
-    files = sorted(p for p in source.media.rglob("*") if p.suffix.lower() in SUFFIXES and masks not in p.parents)
+    files = sorted(p for p in source.media.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES and masks not in p.parents)
     used = set(np.linspace(0, len(files) - 1, min(len(files), settings.count)).round().astype(int).tolist())
+    photos = read_photos([files[number] for number in sorted(used)], settings.max_size)
+    cameras: dict[str, int] = {}
     rows: list[dict[str, Any]] = []
     thumbs: list[Rgb] = []
     for number, file in enumerate(files):
@@ -44,11 +47,11 @@ def from_photos(
         rows.append(row)
         if number not in used:
             continue
-        try:
-            rgb, focal = upright_photo(file, settings.max_size)
-        except Exception as error:  # Pillow raises many kinds on damaged files; all mean the photo is lost
-            row["reason"] = f"cannot be decoded ({type(error).__name__})"
+        photo = next(photos)
+        if isinstance(photo, str):
+            row["reason"] = f"cannot be decoded ({photo})"
             continue
+        rgb = photo.rgb
         name = _image_name(relative, {r["name"] for r in rows})
         write_jpeg(workspace / "images" / name, rgb, settings.jpeg_quality)
         mask = masks / f"{relative}.png"
@@ -64,7 +67,9 @@ def from_photos(
             "blur": blur_extent(gray),
             "width": rgb.shape[1],
             "height": rgb.shape[0],
-            "focal_px": focal,
+            "focal_px": photo.focal_px,
+            # By number: what the camera is called stays with the original.
+            "camera": cameras.setdefault(photo.camera, len(cameras) + 1),
         }
         progress.report("keyframes", number + 1, len(files), relative)
     chosen = sorted((r for r in rows if r["chosen"]), key=lambda r: r["name"])
@@ -91,6 +96,7 @@ def from_photos(
         "median_sharpness": round(float(np.median([r["sharpness"] for r in chosen])), 6),
         "blur": round(blur, 4),
         "focal_px": focal,
+        "cameras": len({(r["camera"], r["width"], r["height"]) for r in chosen}),
         "backend": "pillow",
     }
     return metrics, Verdict.of(_gates(rows, chosen, thumbs, blur, settings))
@@ -107,7 +113,18 @@ def _image_name(relative: str, taken: set[str]) -> str:
 
 
 def _write(workspace: Path, rows: list[dict[str, Any]], chosen: list[dict[str, Any]]) -> None:
-    columns = ("name", "timestamp_s", "sharpness", "motion_px", "blur", "photo", "width", "height", "focal_px")
+    columns = (
+        "name",
+        "timestamp_s",
+        "sharpness",
+        "motion_px",
+        "blur",
+        "photo",
+        "width",
+        "height",
+        "focal_px",
+        "camera",
+    )
     tables.write_table(workspace / "keyframes.csv", ({c: r.get(c) for c in columns} for r in chosen))
     tables.write_table(
         workspace / "candidates.csv", ({c: r.get(c) for c in (*columns, "chosen", "reason")} for r in rows)

@@ -11,6 +11,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from reconstruction_pipeline.artifacts.errors import InputRejected
 from reconstruction_pipeline.artifacts.gps import GpsFix, write_gps
+from reconstruction_pipeline.stages.keyframes.photo_files import orientation_of
 
 GPS = "gps.csv"
 # Between fixes further apart than this, seconds, nothing is known.
@@ -53,8 +54,7 @@ def write_mask(path: Path, mask: Path, photo: Path, size: tuple[int, int]) -> No
     the mask counts as upright. Raises `InputRejected` when it has the shape of neither.
     """
     try:
-        with Image.open(photo) as image:
-            turn = image.getexif().get(ExifTags.Base.Orientation, 1)
+        turn = orientation_of(photo)
         with Image.open(mask) as image:
             flat = ImageOps.exif_transpose(image).convert("L")
     except Exception as error:  # Pillow raises many kinds on damaged files

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from reconstruction_pipeline.artifacts.errors import InputRejected, UsageError
-from reconstruction_pipeline.stages.ingest import content_sha256, ingest, probe
+from reconstruction_pipeline.stages.ingest import IngestLimits, content_sha256, ingest, probe
 from reconstruction_pipeline_tests.stages.captures import real_capture, sliding_frames, write_video
 
 
@@ -118,8 +118,8 @@ def test_too_few_photos(tmp_path: Path) -> None:
 
 
 def test_other_folders_say_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "a.heic").write_bytes(b"x")
-    with pytest.raises(InputRejected, match="convert them to JPEG"):
+    (tmp_path / "a.dng").write_bytes(b"x")
+    with pytest.raises(InputRejected, match=r"\.dng files, which are not read; export them as JPEG"):
         probe(tmp_path)
 
 
@@ -129,6 +129,83 @@ def test_a_zip_cannot_write_outside(tmp_path: Path) -> None:
     with pytest.raises(InputRejected, match="unsafe path"):
         ingest(evil, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_zip_bomb_is_refused_before_anything_is_unpacked(tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "photos", 9)
+    bomb = zipped(folder, tmp_path / "bomb.zip")
+    with zipfile.ZipFile(bomb, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros.jpg", bytes(80_000_000))
+    with pytest.raises(InputRejected, match=r"unpacks to 80 MB, which photos do not"):
+        ingest(bomb, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_links_and_doubles_in_a_zip(tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "photos", 9)
+    linked = zipped(folder, tmp_path / "linked.zip")
+    with zipfile.ZipFile(linked, "a") as archive:
+        link = zipfile.ZipInfo("secret.jpg")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "/etc/passwd")
+    source = ingest(linked, tmp_path / "out")
+    assert not list(source.media.glob("secret*")) and source.probe()["frames"] == 9
+    double = zipped(folder, tmp_path / "double.zip")
+    with zipfile.ZipFile(double, "a") as archive:
+        archive.write(folder / "000.jpg", "001.JPG")
+    with pytest.raises(InputRejected, match=r"holds '001\.jpg' more than once"):
+        probe(double)
+
+
+def test_a_probe_that_swells_or_hangs_is_ended(video: Path) -> None:
+    with pytest.raises(InputRejected, match=r"walk\.mp4: cannot be read safely.*shows no sign of life for 0\.001 s"):
+        probe(video, IngestLimits(probe_stall_s=0.001))
+    with pytest.raises(InputRejected, match=r"walk\.mp4: .*"):
+        probe(video, IngestLimits(probe_memory_mb=20))
+
+
+def test_size_and_length_are_limited(video: Path) -> None:
+    with pytest.raises(InputRejected, match="over the size limit"):
+        probe(video, IngestLimits(max_video_pixels=160 * 96 - 1))
+    with pytest.raises(InputRejected, match="over the limits of"):
+        probe(video, IngestLimits(max_frames=19))
+    with pytest.raises(InputRejected, match="more than the limit"):
+        probe(video, IngestLimits(max_bytes=100))
+
+
+def test_uneven_frames_are_a_variable_rate(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    times = np.cumsum(rng.choice([0.033, 0.066, 0.1], 30))
+    path = write_video(tmp_path / "vfr.mp4", sliding_frames(30, 160, 96), rate=30, times_s=times - times[0])
+    assert probe(path).variable_rate
+    even = write_video(tmp_path / "cfr.mp4", sliding_frames(30, 160, 96), rate=30)
+    assert not probe(even).variable_rate
+
+
+def test_a_360_video_says_what_to_do(video: Path) -> None:
+    """The mark of Google's spherical video metadata (version 2), put where the film's description is."""
+    data = bytearray(video.read_bytes())
+    mark = _box(b"sv3d", _box(b"proj", _box(b"prhd", bytes(16)) + _box(b"equi", bytes(20))))
+    at = data.rindex(b"avc1") - 4  # the first is a brand of the file
+    end = at + int.from_bytes(data[at : at + 4], "big")
+    data[end:end] = mark
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"):
+        place = data.rindex(name) - 4
+        data[place : place + 4] = (int.from_bytes(data[place : place + 4], "big") + len(mark)).to_bytes(4, "big")
+    video.write_bytes(data)
+    with pytest.raises(InputRejected, match=r"360° video \(equirectangular\).*flat views"):
+        probe(video)
+
+
+def _box(kind: bytes, body: bytes) -> bytes:
+    return (8 + len(body)).to_bytes(4, "big") + kind + body
+
+
+def test_the_hlg_capture_is_described() -> None:
+    found = probe(real_capture("bad/hlg10bit_hevc_rot90_editlist_86f.mp4"))
+    assert (found.codec, found.transfer, found.primaries, found.bit_depth) == ("hevc", "hlg", "bt2020", 10)
+    assert (found.rotation_deg, found.width, found.height, found.edit_list) == (-90, 1080, 1920, True)
+    assert found.sensor_tracks == "Apple timed metadata"
 
 
 def test_ingest_copies_and_hashes_a_video(video: Path, tmp_path: Path) -> None:
