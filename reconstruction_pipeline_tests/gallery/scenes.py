@@ -31,9 +31,9 @@ def failed(key: str, sentence: str = "All frames are black; film in light.") -> 
 
 
 def deliver(folder: UPath, document: dict[str, Any], picture: bytes = b"") -> None:
-    """One scene's folder, with the files that it names (not their real content)."""
+    """One scene's folder with the files that it names, empty ones; with a `picture` only that one is there."""
     scene = folder / document["key"]
     scene.mkdir(parents=True, exist_ok=True)
-    for name in document.get("files", {}):
-        (scene / name).write_bytes(picture if name == "thumbnail.jpg" else b"<!doctype html><title>x</title>")
+    for name in ("thumbnail.jpg",) if picture else document.get("files", {}):
+        (scene / name).write_bytes(picture)
     (scene / "metrics.json").write_text(json.dumps(document))
