@@ -31,19 +31,19 @@ def check_settings(settings: PoseSettings) -> None:
 
 
 def camera_groups(keyframes: Keyframes, settings: PoseSettings) -> list[dict[str, Any]]:
-    """Images that share a camera: the same size and the same focal length in EXIF; one group for a video.
+    """Images that share a camera: the same size, and in EXIF the same camera and focal length; one group for a video.
 
     Each has `names`, `longest_side` (pixels) and `camera_params`: COLMAP's start values where EXIF knows the
     focal length, else empty (COLMAP then starts at 1.2 times the longest side).
     """
-    groups: dict[tuple[int, int, float], list[str]] = {}
-    for row in keyframes.table().to_dict("records"):
+    groups: dict[tuple[int, int, float, int], list[str]] = {}
+    for row in keyframes.table().fillna({"focal_px": 0.0}).to_dict("records"):
         focal = float(row.get("focal_px") or 0)
-        key = (int(row["width"]), int(row["height"]), round(focal, 1) if focal == focal else 0.0)
+        key = (int(row["width"]), int(row["height"]), round(focal, 1), int(row.get("camera") or 0))
         groups.setdefault(key, []).append(str(row["name"]))
     extra = {"SIMPLE_RADIAL": 1, "RADIAL": 2, "SIMPLE_PINHOLE": 0}.get(settings.camera_model)
     described = []
-    for (width, height, focal), names in sorted(groups.items()):
+    for (width, height, focal, _), names in sorted(groups.items()):
         known = focal > 0 and extra is not None
         params = [focal, width / 2, height / 2] + [0.0] * (extra or 0) if known else []
         described.append({"names": names, "camera_params": params, "longest_side": max(width, height)})
