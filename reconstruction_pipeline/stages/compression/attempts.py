@@ -8,6 +8,7 @@ from pathlib import Path
 from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
 from reconstruction_pipeline.kernels.camera import PinholeView
 from reconstruction_pipeline.stages.compression.codecs import WriteOptions
+from reconstruction_pipeline.stages.compression.codecs.pricing import default_price
 from reconstruction_pipeline.stages.compression.delivery import Delivery, deliver
 from reconstruction_pipeline.stages.compression.fidelity import Yardstick
 from reconstruction_pipeline.stages.compression.settings import CompressionSettings
@@ -37,7 +38,7 @@ def write_sog(
     `views`: those the encoder may look at; `tick(attempt, done, total)` after each measured view. The squared error
     of the pictures goes with the price, so the price falls by what the loss is too large, as far as the ratio permits.
     """
-    price = settings.price
+    price = settings.price or default_price(scene.count)
     for attempt in range(ATTEMPTS):
         options = WriteOptions(
             palette=settings.palette,

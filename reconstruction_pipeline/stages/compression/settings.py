@@ -9,17 +9,18 @@ from dataclasses import dataclass
 class CompressionSettings:
     """Settings of `compress_splats`.
 
-    `price`: what a bit of SOG must save (`WriteOptions.price`), lowered up to twice while the loss is above half of
-    what is allowed and the ratio permits; `palette`: most entries of the spherical-harmonics palette (None: as many
-    as the format has; else the price stays as it is); `kmeans_iterations`: passes of its k-means; `seed`: of every
-    random choice; `clean`: whether the delivered files leave out what `clean.py` finds, each of its rules losing at
-    most `max_clean_loss_db` at training photographs; `also`: formats that are written beside SOG, by suffix without
+    `price`: what a bit of SOG must save (`WriteOptions.price`; None: by the count), lowered up to twice while the
+    loss is above half of what is allowed and the ratio permits; `palette`: most entries of the spherical-harmonics
+    palette (None: as many as the format has; else the price stays as it is); `kmeans_iterations`: passes of its
+    k-means; `seed`: of every random choice; `clean`: whether the delivered files leave out what `clean.py` finds,
+    each of its rules losing at most `max_clean_loss_db` at training photographs; `also`: formats that are written
+    beside SOG, by suffix without
     the dot; `holdout`: one image in so many is held out (as in training); `measure_views`: at most so many held-out
     views are rendered; `off_path_views`: views beside the path; `measure_size_px`: longest side of the measured
     renders; `max_loss_db`, `min_off_path_db`, `min_ratio`: the gates; `title`: what the viewer's page is called.
     """
 
-    price: float = 5e-5
+    price: float | None = None
     palette: int | None = None
     kmeans_iterations: int = 8
     seed: int = 0

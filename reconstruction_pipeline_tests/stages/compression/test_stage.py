@@ -92,7 +92,7 @@ def test_stage_writes_decodes_and_measures(inputs: tuple[GaussianSplats, CameraP
 
 @needs_viewer
 def test_a_file_that_loses_too_much_only_warns(inputs: tuple[GaussianSplats, CameraPoses], tmp_path: Path) -> None:
-    poor = replace(SETTINGS, palette=1, max_loss_db=0.1, min_ratio=1000.0)
+    poor = replace(SETTINGS, palette=1, price=1e-4, max_loss_db=0.1, min_ratio=1000.0)
     result = compress_splats(*inputs, poor, tmp_path, NullProgress())
     assert {gate.name for gate in result.verdict.warnings} == {"sog_psnr_loss_db", "sog_ratio"}
     assert result.verdict.ok

@@ -28,7 +28,7 @@ class WriteOptions:
     its refinement passes; `seed`: of every random choice, so that equal input gives equal bytes; `views`: the
     cameras the scene was captured with, in its world, so that a lossy format can be truest where it is seen;
     `spz_version`: 2, 3 or 4; `price`: SOG spends a bit where it saves this much squared error, in units of a mean
-    splat's base colour (lower: truer and larger).
+    splat's base colour (lower: truer and larger; None: by the count, small scenes being cheap).
     """
 
     sh_degree: int | None = None
@@ -36,7 +36,7 @@ class WriteOptions:
     kmeans_iterations: int = 8
     seed: int = 0
     views: tuple[PinholeView, ...] = ()
-    price: float = 5e-5
+    price: float | None = None
     spz_version: int = 3
 
 

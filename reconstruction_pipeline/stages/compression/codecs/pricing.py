@@ -24,6 +24,14 @@ COARSER = 1.5
 """Steps of single numbers over that: entries then move to the mean of what they stand for."""
 
 
+def default_price(count: int) -> float:
+    """What a bit should save in a scene of `count` splats: small files may be truer for what little they cost.
+
+    About 52 dB between the pictures of 20k splats before and after, 50 dB of 100k, at 14 to 17 times less.
+    """
+    return 5e-5 * float(np.clip(count / 100_000, 0.1, 2.0)) ** 0.57
+
+
 def step_for(weights: Floats, price: float) -> float:
     """The step of an even grid at which bits are worth `price` for a heavily weighted number."""
     return float(np.sqrt(price / (SLOPE * max(float(np.percentile(weights, BUSY)), 1e-30))))

@@ -23,7 +23,13 @@ from reconstruction_pipeline.kernels.cheapest import cheapest_codes, cheapest_ro
 from reconstruction_pipeline.stages.compression.codecs.base import WriteOptions
 from reconstruction_pipeline.stages.compression.codecs.importance import sigmoid
 from reconstruction_pipeline.stages.compression.codecs.ordering import morton_order
-from reconstruction_pipeline.stages.compression.codecs.pricing import ROUNDS, bits_of, priced_codes, short
+from reconstruction_pipeline.stages.compression.codecs.pricing import (
+    ROUNDS,
+    bits_of,
+    default_price,
+    priced_codes,
+    short,
+)
 from reconstruction_pipeline.stages.compression.codecs.rotations import cube_rotations
 from reconstruction_pipeline.stages.compression.codecs.sensitivity import from_pictures, from_shapes
 from reconstruction_pipeline.stages.compression.codecs.sog_harmonics import encode_harmonics
@@ -69,7 +75,7 @@ def encode(gaussians: Gaussians, degree: int, options: WriteOptions) -> tuple[di
     grid, low, size = _warped_grid(gaussians.means)
     order = morton_order(np.rint(grid).astype(np.uint16))
     scene, grid = gaussians.take(order), grid[order]
-    price = options.price * (1.0 if options.views else BLIND)
+    price = (options.price or default_price(scene.count)) * (1.0 if options.views else BLIND)
     seen = from_pictures(scene, options.views, options.seed) if options.views else from_shapes(scene)
     sh_meta: dict[str, Any] | None = None
     sh_pictures: dict[str, Bytes] = {}

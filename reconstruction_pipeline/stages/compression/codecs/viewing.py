@@ -18,6 +18,8 @@ from reconstruction_pipeline.kernels.camera import PinholeView
 from reconstruction_pipeline.stages.compression.harmonics import basis
 
 SH_0 = 0.28209479177387814
+VIEWS = 32
+"""Most views that are looked at."""
 MARGIN = 0.1
 """Splats this share of the picture outside its border still reach into it."""
 FLOOR = 0.02
@@ -48,18 +50,18 @@ def from_views(
     coefficients: int,
 ) -> Viewing:
     """Statistics of the directions from which `views` see the splats at `means` (N, 3), weighted by `weights` (N,)."""
-    total, seen = np.zeros((len(means), coefficients)), np.zeros(len(means))
-    for view in views:
-        values, visible = _basis(means, view, coefficients)
-        total += values * visible[:, None]
-        seen += visible
-    mean = total / np.maximum(seen, 1.0)[:, None]
-    spread = np.zeros((coefficients, coefficients))
-    share = np.sqrt(weights / np.maximum(seen, 1.0))
-    for view in views:
-        values, visible = _basis(means, view, coefficients)
-        centred = (values - mean) * (visible * share)[:, None]
-        spread += centred.T @ centred
+    chosen = [views[i] for i in np.unique(np.linspace(0, len(views) - 1, min(VIEWS, len(views))).round().astype(int))]
+    masks = [_in_picture(means, view) for view in chosen]
+    seen = np.maximum(np.sum(masks, axis=0), 1)
+    share = weights / seen
+    total, square = np.zeros((len(means), coefficients)), np.zeros((coefficients, coefficients))
+    for view, mask in zip(chosen, masks, strict=True):
+        values = _basis(means[mask], view, coefficients)
+        total[mask] += values
+        square += (values * share[mask, None]).T @ values
+    mean = total / seen[:, None]
+    # The variance about each splat's own mean, summed over splats.
+    spread = square - (mean * weights[:, None]).T @ mean
     spread /= max(float(weights.sum()), 1e-12)
     spread += np.eye(coefficients) * (FLOOR * np.trace(spread) / coefficients + 1e-9)
     return Viewing(mean.astype(np.float32), np.linalg.cholesky(spread).astype(np.float32))
@@ -70,15 +72,18 @@ def correction(viewing: Viewing, error: npt.NDArray[np.float32]) -> npt.NDArray[
     return (np.einsum("nk,nkc->nc", viewing.mean, error) / SH_0).astype(np.float32)
 
 
-def _basis(
-    means: npt.NDArray[np.float32], view: PinholeView, coefficients: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """SH basis (N, K) of the directions from the camera to each splat, and whether it is in the picture."""
-    local = means @ np.asarray(view.rotation, np.float64).T + np.asarray(view.translation, np.float64)
+def _in_picture(means: npt.NDArray[np.float32], view: PinholeView) -> npt.NDArray[np.bool_]:
+    """(N,) whether splats are in the picture or close to it."""
+    local = means @ np.asarray(view.rotation, np.float32).T + np.asarray(view.translation, np.float32)
     z = np.maximum(local[:, 2], 1e-9)
     x, y = local[:, 0] / z * view.fx + view.cx, local[:, 1] / z * view.fy + view.cy
     dx, dy = MARGIN * view.width, MARGIN * view.height
-    visible = (local[:, 2] > 0) & (x > -dx) & (x < view.width + dx) & (y > -dy) & (y < view.height + dy)
+    inside = (x > -dx) & (x < view.width + dx) & (y > -dy) & (y < view.height + dy)
+    return np.asarray(inside & (local[:, 2] > 0))
+
+
+def _basis(means: npt.NDArray[np.float32], view: PinholeView, coefficients: int) -> npt.NDArray[np.float64]:
+    """SH basis (N, K) of the directions from the camera to each splat."""
     offset = means - np.asarray(view.center, np.float64)
     directions = offset / np.maximum(np.linalg.norm(offset, axis=1, keepdims=True), 1e-12)
-    return basis(directions)[:, 1 : 1 + coefficients], visible
+    return basis(directions)[:, 1 : 1 + coefficients]
