@@ -14,7 +14,7 @@ def convert(
     source: Path = typer.Argument(
         ..., metavar="IN", help="A splat file: .ply, .compressed.ply, .sog, .spz, .splat or .glb."
     ),
-    target: Path = typer.Argument(..., metavar="OUT", help="The file to write, in any of these formats."),
+    target: Path = typer.Argument(..., metavar="OUT", help="The file to write: one of these, .usda or .usdz."),
     sh: int | None = typer.Option(None, min=0, max=3, help="Keep spherical harmonics up to this degree."),
     max_splats: int | None = typer.Option(None, min=1, help="Keep the most visible splats only."),
     rotate: str | None = typer.Option(None, metavar="X,Y,Z", help="Turn by degrees about x, then y, then z."),
@@ -23,7 +23,7 @@ def convert(
 ) -> None:
     """Convert between splat files; the formats follow from the names.
 
-    Numbers stay in the y-down world of the PLY, except in .glb, which is y-up. Files whose frame is another one
+    Numbers stay in the y-down world of the PLY, except in .glb and USD, which are y-up. Files whose frame is another one
     (.spz of Niantic's tools) need --rotate 180,0,0.
 
     Example: reconstruct convert scene.ply scene.sog --sh 2

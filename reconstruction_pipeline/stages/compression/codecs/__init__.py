@@ -15,15 +15,35 @@ from reconstruction_pipeline.stages.compression.codecs.ply import PlyCodec
 from reconstruction_pipeline.stages.compression.codecs.sog import SogCodec
 from reconstruction_pipeline.stages.compression.codecs.splat import SplatCodec
 from reconstruction_pipeline.stages.compression.codecs.spz import SpzCodec
+from reconstruction_pipeline.stages.compression.codecs.usd import UsdCodec
 
-__all__ = ["BASE_COLOUR_ONLY", "CODECS", "Codec", "WriteOptions", "codec_for", "read_splats", "write_splats"]
+__all__ = [
+    "BASE_COLOUR_ONLY",
+    "CODECS",
+    "WRITE_ONLY",
+    "Codec",
+    "WriteOptions",
+    "codec_for",
+    "read_splats",
+    "write_splats",
+]
 
 CODECS: dict[str, Codec] = {
     codec.suffix: codec
-    for codec in (PlyCodec(), CompressedPlyCodec(), SogCodec(), SpzCodec(), SplatCodec(), GlbCodec())
+    for codec in (
+        PlyCodec(),
+        CompressedPlyCodec(),
+        SogCodec(),
+        SpzCodec(),
+        SplatCodec(),
+        GlbCodec(),
+        UsdCodec(".usda"),
+        UsdCodec(".usdz"),
+    )
 }
 BASE_COLOUR_ONLY = frozenset({SplatCodec.suffix})
 """Formats without view-dependent colour."""
+WRITE_ONLY = frozenset({".usda", ".usdz"})
 NOT_SUPPORTED = {
     ".ksplat": "the format of one viewer that is no longer developed",
     ".gltf": "glTF in several files; its binary form .glb is read and written",
