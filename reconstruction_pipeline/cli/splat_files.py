@@ -23,8 +23,8 @@ def convert(
 ) -> None:
     """Convert between splat files; the formats follow from the names.
 
-    Numbers stay in the y-down world of the PLY, except in .glb and USD, which are y-up. Files whose frame is another one
-    (.spz of Niantic's tools) need --rotate 180,0,0.
+    Numbers stay in the y-down world of the PLY, except in .glb and USD, which are y-up. Files in another frame (.spz of
+    Niantic's tools) need --rotate 180,0,0.
 
     Example: reconstruct convert scene.ply scene.sog --sh 2
     """
