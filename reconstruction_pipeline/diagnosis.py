@@ -25,8 +25,12 @@ class Finding:
 
 
 def examine(cuda: bool = False) -> list[Finding]:
-    """Look at everything a run may use; `cuda` makes the GPU a needed part."""
-    return [_cores(), _memory(), _disk(), *_modules(), _codec(), _threading(), _viewer(), _lpips(), _gpu(needed=cuda)]
+    """Look at everything a run may use; `cuda` makes what a GPU needs a needed part.
+
+    Not the GPU itself: an image is made where there is none, and must not be made without the parts.
+    """
+    parts = [_cores(), _memory(), _disk(), *_modules(), _codec(), _threading(), _viewer(), _lpips()]
+    return [*parts, _cuda_parts(needed=cuda), _gpu(needed=False)]
 
 
 def _cores() -> Finding:
@@ -117,6 +121,14 @@ def _lpips() -> Finding:
     except InvalidArtifact as error:
         return Finding("LPIPS", False, str(error), "runs that would measure it stop before training.", needed=False)
     return Finding("LPIPS", True, str(weights / SUBFOLDER), needed=False)
+
+
+def _cuda_parts(needed: bool) -> Finding:
+    from reconstruction_pipeline.stages.splats.devices.choose import missing_cuda_parts
+
+    if missing := missing_cuda_parts():
+        return Finding("CUDA parts", False, missing, "a GPU would not be used.", needed)
+    return Finding("CUDA parts", True, "torch for CUDA, and gsplat's kernels or what builds them", needed=needed)
 
 
 def _gpu(needed: bool) -> Finding:

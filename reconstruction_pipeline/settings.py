@@ -12,7 +12,7 @@
 
 How it is operated, all optional (`Operation`):
 
-- `RECONSTRUCTION_EXECUTOR`: where steps of runs run: `processes` (default) or `docker`.
+- `RECONSTRUCTION_EXECUTOR`: where steps of runs run: `processes` (default), `docker` or `kubernetes`.
 - `RECONSTRUCTION_PROFILES`: the YAML file of the Docker executor's hardware profiles.
 - `RECONSTRUCTION_GPUS`: ids of the cards that steps may take, such as `0,1`
   (default: `CUDA_VISIBLE_DEVICES`, else every card that the machine has).
@@ -120,7 +120,7 @@ def _operation(env: Mapping[str, str]) -> Operation:
     profiles = env.get("RECONSTRUCTION_PROFILES")
     gpus = env.get("RECONSTRUCTION_GPUS", env.get("CUDA_VISIBLE_DEVICES"))
     return Operation(
-        executor=_choice(env, "RECONSTRUCTION_EXECUTOR", "processes", "docker"),
+        executor=_choice(env, "RECONSTRUCTION_EXECUTOR", "processes", "docker", "kubernetes"),
         profiles=Path(profiles).expanduser().resolve() if profiles else None,
         gpus=None
         if gpus is None
@@ -141,10 +141,10 @@ def _command(env: Mapping[str, str], name: str) -> tuple[str, ...]:
         raise UsageError(f"{name} is no command line ({error}); close its quotes.") from error
 
 
-def _choice(env: Mapping[str, str], name: str, default: str, other: str) -> str:
+def _choice(env: Mapping[str, str], name: str, default: str, *others: str) -> str:
     value = env.get(name) or default
-    if value not in (default, other):
-        raise UsageError(f"{name} is '{value}'; set it to {default} or {other}.")
+    if value not in (default, *others):
+        raise UsageError(f"{name} is '{value}'; set it to {default} or {' or '.join(others)}.")
     return value
 
 

@@ -45,5 +45,5 @@ def test_a_file_that_is_none_is_named(tmp_path: Path, text: str) -> None:
 def test_the_settings_choose_the_executor() -> None:
     assert executor_for(load_settings({})) is local_processes
     assert executor_for(load_settings({"RECONSTRUCTION_EXECUTOR": "docker"})).name == "hardware_containers"
-    with pytest.raises(UsageError, match="processes or docker"):
+    with pytest.raises(UsageError, match="processes or docker or kubernetes"):
         load_settings({"RECONSTRUCTION_EXECUTOR": "slurm"})

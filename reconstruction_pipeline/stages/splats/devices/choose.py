@@ -102,6 +102,17 @@ def cuda_obstacle() -> str | None:
     return None if _compiled_kernels() else _build_obstacle(torch.version.cuda)
 
 
+def missing_cuda_parts() -> str | None:
+    """What this installation lacks for training on CUDA, whatever GPU there is, as in `cuda_obstacle`."""
+    if find_spec("torch") is None or find_spec("gsplat") is None:
+        return "torch or gsplat is not installed: run 'make setup'"
+    import torch
+
+    if torch.version.cuda is None:
+        return "torch is built for the CPU alone: install a build of torch for CUDA"
+    return None if _compiled_kernels() else _build_obstacle(torch.version.cuda)
+
+
 def _compiled_kernels() -> bool:
     """Whether the installed gsplat carries its kernels."""
     package = find_spec("gsplat")
