@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Mesh(Artifact):
-    """`mesh.ply` in the delivered y-down world; `mesh.glb` and `mesh.obj` as their formats expect (glTF: y-up)."""
+    """`mesh.ply` in the delivered y-down world, with colours at its vertices; `mesh.glb` with its texture inside and
+    `mesh.obj` with `mesh.mtl` and `mesh.jpg`, y-up."""
 
     KIND: ClassVar[str] = "mesh"
     REQUIRED: ClassVar[tuple[str, ...]] = ("mesh.ply", "mesh.glb")

@@ -19,8 +19,8 @@ HIDDEN = np.float32(1e-30)
 
 def colour_vertices(
     vertices: npt.NDArray[np.float64], faces: npt.NDArray[np.int32], normals: npt.NDArray[np.float32],
-    views: list[PinholeView], pictures: list[npt.NDArray[np.uint8]], slack: float,
-    counts: Sequence[npt.NDArray[np.bool_] | None] | None = None,
+    views: Sequence[PinholeView], pictures: Sequence[npt.NDArray[np.uint8]],
+    counts: Sequence[npt.NDArray[np.bool_] | None], slack: float,
 ) -> npt.NDArray[np.uint8]:  # fmt: skip
     """RGB (V, 3) uint8: the mean over the pictures (H, W, 3) that see a vertex, near and frontal views counting most.
 
@@ -32,7 +32,7 @@ def colour_vertices(
 
     total = np.zeros((len(vertices), 4))
     nothing = np.empty((len(vertices), 0), np.float32)
-    for view, picture, seen in zip(views, pictures, counts or [None] * len(views), strict=True):
+    for view, picture, seen in zip(views, pictures, counts, strict=True):
         depth = render_mesh(vertices, faces, nothing, view).depth
         if seen is not None:
             # Colours are read between pixels: one that borders on what does not count is left out as well.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -44,46 +43,64 @@ def extract_mesh(
     """Mesh of the scene, in `workspace`.
 
     Depth is rendered from every captured view, kept where it is opaque, of one layer, not grazing and
-    confirmed by other views, and fused into a signed distance field whose zero level is cleaned, reduced
-    and coloured from the pictures. What the masks of `poses` ignore gives neither depth nor colour: training
-    did not look at it, so that anything may stand there. Raises `StageFailed` when nothing is left.
+    confirmed by other views, and fused into a signed distance field whose zero level is cleaned, reduced,
+    coloured and textured from the pictures. What the masks of `poses` ignore gives neither depth nor colour:
+    training did not look at it, so that anything may stand there. Raises `StageFailed` when nothing is left.
     """
+    from reconstruction_pipeline.stages.mesh.gates import measure, verdict_of
     from reconstruction_pipeline.stages.mesh.rendered_depth import keep_agreed, render_depths, without_ignored
 
     model = poses.model()
-    views = [fit(pinhole_view(model, image), settings.render_side) for image in model.images]
-    counts = [what_counts(poses.mask(i.name), view) for i, view in zip(model.images, views, strict=True)]
+    shots = _shots(poses, settings.render_side)
     gaussians = splats.gaussians()
-    surfaces = render_depths(gaussians, views, settings, lambda share: progress.report(STAGE, 55 * share, 100, "depth"))
-    surfaces = keep_agreed(without_ignored(surfaces, counts), select_neighbours(model, NEIGHBOURS), settings)
-    pictures = [read_picture(poses.image_path(i.name), view) for i, view in zip(model.images, views, strict=True)]
-    return mesh_of_surfaces(surfaces, poses, pictures, counts, settings, workspace, progress)
-
-
-def mesh_of_surfaces(
-    surfaces: list[SurfaceView], poses: CameraPoses, pictures: list[npt.NDArray[np.uint8]], counts: list[Bools | None],
-    settings: MeshSettings, workspace: Path, progress: Progress,
-) -> Mesh:  # fmt: skip
-    """The part after rendering: fuse the depth of `surfaces`, extract, clean, colour by `pictures` where they count,
-    write, measure.
-    """
-    from reconstruction_pipeline.stages.mesh.files import write_glb, write_obj, write_ply
-    from reconstruction_pipeline.stages.mesh.gates import measure, verdict_of
-    from reconstruction_pipeline.stages.mesh.preview import write_previews
-
+    surfaces = render_depths(
+        gaussians, shots.views, settings, lambda share: progress.report(STAGE, 50 * share, 100, "depth")
+    )
+    surfaces = keep_agreed(without_ignored(surfaces, shots.counts), select_neighbours(model, NEIGHBOURS), settings)
     low, high, voxel = region_of(surfaces, settings)
-    views = [surface.view for surface in surfaces]
-    mesh, numbers = _surface(surfaces, views, pictures, counts, low, high, voxel, settings, progress)
-    progress.report(STAGE, 90, 100, "files")
-    workspace.mkdir(parents=True, exist_ok=True)
-    write_ply(workspace / "mesh.ply", mesh)
-    write_glb(workspace / "mesh.glb", mesh)
-    write_obj(workspace / "mesh.obj", mesh)
-    write_previews(workspace / "previews", mesh, views, pictures)
-    metrics = measure(mesh, surfaces, poses.model(), voxel) | numbers
+    mesh, numbers = _surface(surfaces, shots, low, high, voxel, settings, progress)
+    metrics = measure(mesh, surfaces, model, voxel) | numbers
     metrics |= {"backend": "tsdf_cpu", "fallback_level": 0}
+    metrics |= _write(workspace, mesh, poses, shots, voxel, settings, progress)
     progress.report(STAGE, 100, 100)
     return Mesh(workspace, metrics, Verdict.of(verdict_of(metrics, settings)))
+
+
+class _Shots(NamedTuple):
+    """Cameras, their pictures (H, W, 3), and where these count (H, W; None for everywhere), of one size a view."""
+
+    views: list[PinholeView]
+    pictures: list[npt.NDArray[np.uint8]]
+    counts: list[Bools | None]
+
+
+def _shots(poses: CameraPoses, longest_side: int) -> _Shots:
+    model = poses.model()
+    views = [fit(pinhole_view(model, image), longest_side) for image in model.images]
+    pictures = [read_picture(poses.image_path(i.name), view) for i, view in zip(model.images, views, strict=True)]
+    counts = [what_counts(poses.mask(i.name), view) for i, view in zip(model.images, views, strict=True)]
+    return _Shots(views, pictures, counts)
+
+
+def _write(
+    workspace: Path, mesh: TriangleMesh, poses: CameraPoses, shots: _Shots, voxel: float, settings: MeshSettings,
+    progress: Progress,
+) -> dict[str, Any]:  # fmt: skip
+    from reconstruction_pipeline.stages.mesh.files import write_obj, write_ply
+    from reconstruction_pipeline.stages.mesh.glb import write_glb
+    from reconstruction_pipeline.stages.mesh.preview import write_previews
+    from reconstruction_pipeline.stages.mesh.texture import texture_mesh
+
+    progress.report(STAGE, 85, 100, "texture")
+    full = _shots(poses, settings.texture_side)
+    texture = texture_mesh(mesh, full.views, full.pictures, full.counts, voxel, settings.max_texture)
+    progress.report(STAGE, 95, 100, "files")
+    workspace.mkdir(parents=True, exist_ok=True)
+    write_ply(workspace / "mesh.ply", mesh)
+    write_glb(workspace / "mesh.glb", mesh, texture)
+    write_obj(workspace / "mesh.obj", mesh, texture)
+    write_previews(workspace / "previews", mesh, texture, shots.views, shots.pictures)
+    return {"texture_px": len(texture.image), "textured_share": round(texture.seen, 4)}
 
 
 def region_of(
@@ -112,9 +129,8 @@ def region_of(
 
 
 def _surface(
-    surfaces: list[SurfaceView], views: list[PinholeView], pictures: list[npt.NDArray[np.uint8]],
-    counts: Sequence[Bools | None], low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], voxel: float,
-    settings: MeshSettings, progress: Progress,
+    surfaces: list[SurfaceView], shots: _Shots, low: npt.NDArray[np.float64], high: npt.NDArray[np.float64],
+    voxel: float, settings: MeshSettings, progress: Progress,
 ) -> tuple[TriangleMesh, dict[str, Any]]:  # fmt: skip
     from reconstruction_pipeline.stages.mesh import clean
     from reconstruction_pipeline.stages.mesh.colour import colour_vertices
@@ -124,19 +140,19 @@ def _surface(
 
     field = fuse(
         [DepthView(s.depth, s.cosine, s.view) for s in surfaces], low, high, voxel, settings.truncation_voxels,
-        settings.threads, lambda share: progress.report(STAGE, 55 + 15 * share, 100, "fusing"),
+        settings.threads, lambda share: progress.report(STAGE, 50 + 15 * share, 100, "fusing"),
     )  # fmt: skip
     vertices, faces = extract_surface(field, MIN_WEIGHT)
     if len(faces) == 0:
         raise StageFailed(_EMPTY)
-    progress.report(STAGE, 75, 100, f"{len(faces)} faces")
+    progress.report(STAGE, 70, 100, f"{len(faces)} faces")
     extracted = len(faces)
     vertices, faces = clean.drop_small_components(*clean.compact(vertices, faces))
     vertices, faces = clean.fill_small_holes(vertices, faces, settings.max_hole_edges)
     vertices = clean.smooth(vertices, faces, settings.smoothing_rounds)
     vertices, faces = clean.decimate(vertices, faces, settings.max_faces)
     vertices, faces = clean.drop_small_components(vertices, faces)
-    progress.report(STAGE, 82, 100, "colours")
+    progress.report(STAGE, 78, 100, "colours")
     normals = clean.vertex_normals(vertices, faces)
-    colours = colour_vertices(vertices, faces, normals, views, pictures, 2 * voxel, counts)
+    colours = colour_vertices(vertices, faces, normals, *shots, slack=2 * voxel)
     return TriangleMesh(vertices, faces, normals, colours), {"extracted_faces": extracted}

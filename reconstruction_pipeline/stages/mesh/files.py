@@ -1,20 +1,21 @@
-"""The mesh as PLY, GLB and OBJ.
+"""The mesh as PLY and OBJ.
 
-`mesh.ply` is in the delivered y-down world, beside `scene.ply`. `mesh.glb` is y-up, as glTF demands, and
-`mesh.obj` is y-up too, as the programs that read it expect: both are turned by half a turn about X,
-(x, y, z) -> (x, -y, -z), which keeps the handedness and so the winding.
+`mesh.ply` is in the delivered y-down world, beside `scene.ply`. `mesh.obj` is y-up, as the programs that read it
+expect: turned by half a turn about X, (x, y, z) -> (x, -y, -z), which keeps the handedness and so the winding.
 """
 
 from __future__ import annotations
 
-import json
-import struct
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+if TYPE_CHECKING:
+    from reconstruction_pipeline.stages.mesh.texture import Texture
+
+JPEG_QUALITY = 92
 TO_Y_UP = np.array([1.0, -1.0, -1.0])
 
 
@@ -44,64 +45,34 @@ def write_ply(path: Path, mesh: TriangleMesh) -> None:
     path.write_bytes(header.encode() + vertices.tobytes() + faces.tobytes())
 
 
-def write_obj(path: Path, mesh: TriangleMesh) -> None:
-    """Y-up OBJ with the common extension of colours (0..1, sRGB) behind the positions, and normals."""
+def write_obj(path: Path, mesh: TriangleMesh, texture: Texture | None = None) -> None:
+    """Y-up OBJ with the common extension of colours (0..1, sRGB) behind the positions, and normals.
+
+    With a texture, `<name>.mtl` and `<name>.jpg` are written beside it.
+    """
     colours = mesh.colours / 255.0
+    vertex = mesh.faces + 1
     with path.open("w") as file:
         file.write("# y-up, right-handed; vertex lines are x y z r g b\n")
+        if texture is not None:
+            file.write(f"mtllib {path.stem}.mtl\nusemtl scene\n")
         np.savetxt(file, np.hstack([mesh.vertices * TO_Y_UP, colours]), "v %.6g %.6g %.6g %.4f %.4f %.4f")
         np.savetxt(file, mesh.normals * TO_Y_UP, "vn %.4f %.4f %.4f")
-        np.savetxt(file, np.repeat(mesh.faces + 1, 2, axis=1), "f %d//%d %d//%d %d//%d")
+        if texture is None:
+            np.savetxt(file, np.repeat(vertex, 2, axis=1), "f %d//%d %d//%d %d//%d")
+            return
+        # OBJ counts from the bottom of the picture.
+        np.savetxt(file, np.column_stack([texture.uv[:, 0], 1.0 - texture.uv[:, 1]]), "vt %.6f %.6f")
+        corners = np.stack([vertex, texture.corners + 1, vertex], axis=2).reshape(len(vertex), 9)
+        np.savetxt(file, corners, "f %d/%d/%d %d/%d/%d %d/%d/%d")
+    material = f"newmtl scene\nKa 0 0 0\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {path.stem}.jpg\n"
+    path.with_suffix(".mtl").write_text(material)
+    path.with_suffix(".jpg").write_bytes(jpeg_of(texture.image))
 
 
-def write_glb(path: Path, mesh: TriangleMesh) -> None:
-    """Y-up binary glTF 2.0. Colours become linear, as the format wants them, in 16 bits; light is already in them,
-    so the material is unlit (KHR_materials_unlit), or rough and matt for readers without the extension."""
-    positions = (mesh.vertices * TO_Y_UP).astype("<f4")
-    arrays = [
-        (positions, 34962, 5126, "VEC3"),
-        ((mesh.normals * TO_Y_UP).astype("<f4"), 34962, 5126, "VEC3"),
-        (_linear_rgba(mesh.colours), 34962, 5123, "VEC4"),
-        (mesh.faces.astype("<u4").ravel(), 34963, 5125, "SCALAR"),
-    ]
-    views, accessors, offset = [], [], 0
-    for index, (array, target, component, kind) in enumerate(arrays):
-        views.append({"buffer": 0, "byteOffset": offset, "byteLength": array.nbytes, "target": target})
-        accessors.append({"bufferView": index, "componentType": component, "count": len(array), "type": kind})
-        offset += array.nbytes
-    accessors[0] |= {"min": positions.min(axis=0).tolist(), "max": positions.max(axis=0).tolist()}
-    accessors[2]["normalized"] = True
-    document = {
-        "asset": {"version": "2.0", "generator": "reconstruction_pipeline"},
-        "extensionsUsed": ["KHR_materials_unlit"],
-        "scene": 0,
-        "scenes": [{"nodes": [0]}],
-        "nodes": [{"mesh": 0, "name": "scene"}],
-        "meshes": [
-            {"primitives": [{"attributes": {"POSITION": 0, "NORMAL": 1, "COLOR_0": 2}, "indices": 3, "material": 0}]}
-        ],
-        "materials": [
-            {
-                "pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0},
-                "doubleSided": True,
-                "extensions": {"KHR_materials_unlit": {}},
-            }
-        ],
-        "accessors": accessors,
-        "bufferViews": views,
-        "buffers": [{"byteLength": offset}],
-    }
-    text = json.dumps(document, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 4)
-    binary = b"".join(array.tobytes() for array, *_ in arrays)  # every part is a multiple of four bytes
-    with path.open("wb") as file:
-        file.write(struct.pack("<4sII", b"glTF", 2, 28 + len(text) + len(binary)))
-        file.write(struct.pack("<I4s", len(text), b"JSON") + text)
-        file.write(struct.pack("<I4s", len(binary), b"BIN\0") + binary)
+def jpeg_of(image: npt.NDArray[np.uint8]) -> bytes:
+    """A texture (H, W, 3) RGB as JPEG."""
+    import cv2
 
-
-def _linear_rgba(colours: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint16]:
-    srgb = colours / 255.0
-    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-    rgba = np.column_stack([linear, np.ones(len(linear))])
-    return np.rint(rgba * 65535).astype("<u2")
+    encoded: bytes = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+    return encoded

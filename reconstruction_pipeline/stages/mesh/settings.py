@@ -29,6 +29,10 @@ class MeshSettings:
     """Rounds of Taubin smoothing of the surface."""
     max_hole_edges: int = 24
     """Holes with at most this many border edges are filled."""
+    texture_side: int = 1600
+    """Longest side of the pictures that the texture is cut from, pixels; never enlarged."""
+    max_texture: int = 4096
+    """Longest side of the texture, pixels."""
     threads: int | None = None
     """None: as many as there are cores."""
     accepted_dominance: float = 0.5

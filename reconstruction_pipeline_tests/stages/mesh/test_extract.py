@@ -79,7 +79,7 @@ def test_metrics_gates_files_and_previews(extracted) -> None:
     assert mesh.metrics["coverage"] > 0.8 and mesh.metrics["fallback_level"] == 0
     assert [g.name for g in mesh.verdict.gates if not g.passed] == []
     assert mesh.path("mesh.obj").stat().st_size > 10_000
-    assert len(mesh.previews()) == 4
+    assert len(mesh.previews()) == 5
     assert all(1000 < p.stat().st_size <= 60_000 for p in mesh.previews())
     done = [r[1] for r in progress.reports]
     assert done == sorted(done) and done[-1] == 100

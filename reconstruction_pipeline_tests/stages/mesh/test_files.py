@@ -10,7 +10,8 @@ import trimesh
 from plyfile import PlyData
 
 from reconstruction_pipeline.stages.mesh.clean import vertex_normals
-from reconstruction_pipeline.stages.mesh.files import TriangleMesh, write_glb, write_obj, write_ply
+from reconstruction_pipeline.stages.mesh.files import TriangleMesh, write_obj, write_ply
+from reconstruction_pipeline.stages.mesh.glb import write_glb
 from reconstruction_pipeline_tests.stages.mesh.shapes import volume
 
 # No two coordinates alike in size or sign: a swapped or mirrored axis cannot hide. Gravity is +y.

@@ -4,7 +4,7 @@ import numpy as np
 
 from reconstruction_pipeline.stages.mesh.colour import colour_vertices
 from reconstruction_pipeline.stages.mesh.files import TriangleMesh
-from reconstruction_pipeline.stages.mesh.preview import raised
+from reconstruction_pipeline.stages.mesh.preview import swung
 from reconstruction_pipeline.stages.mesh.rendered_depth import (
     SurfaceView,
     keep_agreed,
@@ -105,7 +105,7 @@ def test_hidden_vertices_do_not_take_the_colour_of_what_hides_them() -> None:
     pictures = [render_mesh(vertices, faces, painted, v).attributes.astype(np.uint8) for v in views]
     inner = 0.9 * (vertices - vertices.mean(axis=0)) + vertices.mean(axis=0)  # away from the borders of the paint
     inner[:, 2] = vertices[:, 2]
-    colours = colour_vertices(inner, faces, normals, views, pictures, 0.05)
+    colours = colour_vertices(inner, faces, normals, views, pictures, [None] * len(views), 0.05)
     assert np.all(colours[:4, 1] > 150) and np.all(colours[:4, 0] < 40)
     assert np.all(colours[4:, 0] > 150) and np.all(colours[4:, 1] < 40)
 
@@ -116,9 +116,9 @@ def test_unseen_vertices_take_the_nearest_colour() -> None:
     picture = np.full((view.height, view.width, 3), 77, np.uint8)
     normals = np.tile(np.float32([0, 0, -1]), (6, 1))
     normals[4] = [0, 0, 1]
-    colours = colour_vertices(vertices, QUAD[:, ::-1], normals, [view], [picture], 0.05)
+    colours = colour_vertices(vertices, QUAD[:, ::-1], normals, [view], [picture], [None], 0.05)
     assert np.all(colours == 77)
-    away = colour_vertices(vertices, QUAD, -normals * 0, [view], [picture], 0.05)
+    away = colour_vertices(vertices, QUAD, -normals * 0, [view], [picture], [None], 0.05)
     assert np.all(away == 128), "nothing seen: mid-grey"
 
 
@@ -126,7 +126,7 @@ def test_the_raised_camera_is_higher_and_looks_down() -> None:
     view = look_at(np.array([0.0, 0, -3]), np.zeros(3))
     quad = _quad(0.0, 1.0)
     mesh = TriangleMesh(quad, QUAD, np.zeros((4, 3), np.float32), np.zeros((4, 3), np.uint8))
-    above = raised(view, mesh)
+    above = swung(view, mesh, 35.0)
     assert above.center[1] < -1, "up is -y"
     assert above.rotation[2, 1] > 0.4, "forward points downwards"
     np.testing.assert_allclose(above.rotation @ above.rotation.T, np.eye(3), atol=1e-12)
