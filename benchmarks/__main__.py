@@ -1,4 +1,4 @@
-"""`python -m benchmarks [kernels|training|poses|keyframes|all]`: Markdown on standard output, progress beside it."""
+"""`python -m benchmarks [kernels|training|poses|keyframes|compression|all]`: Markdown on stdout, progress beside it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-PARTS = ("kernels", "training", "poses", "keyframes")
+PARTS = ("kernels", "training", "poses", "keyframes", "compression")
 
 
 class _Tee:
@@ -65,6 +65,10 @@ def _measure(part: str, options: argparse.Namespace) -> None:
         from benchmarks import poses
 
         poses.main(options.quick)
+    elif part == "compression":
+        from benchmarks import compression
+
+        compression.main(compression.QUICK if options.quick else compression.Options())
     elif part == "keyframes":
         from benchmarks import keyframes
 

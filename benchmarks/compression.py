@@ -1,0 +1,166 @@
+"""SOG against the reference tool, and the delivery of a large scene: `python -m benchmarks compression`.
+
+Scenes are trained here (fox_480 and the sample), cut to 20,000 splats of degree 3, and written by us and by
+`@playcanvas/splat-transform` on the CPU (fetched by name with npm, once). Both files are decoded by our reader, which
+the tests hold against other readers, and rendered by our renderer: PSNR against the renders of the cut scene at the
+held-out views and beside the path, and what is lost against the held-out photographs. Then the fox with 100,000.
+Each writing is a process of its own; CPU seconds include its start, and hardly change with the machine's load.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import projects
+
+TOOL = "@playcanvas/splat-transform"
+VERSION = "3.7.0"
+CUT = 20_000
+LARGE = 100_000
+FINER = 0.5
+"""Of the default price, for the second row of ours."""
+HOLDOUT = 8
+SIZE = 480
+
+
+@dataclass(frozen=True)
+class Options:
+    """Training seconds of the small scenes and of the large one; whether the reference tool runs."""
+
+    seconds: float = 20.0
+    large_seconds: float = 90.0
+    reference: bool = True
+    cache: Path = projects.CACHE
+
+
+QUICK = Options(seconds=10.0, large_seconds=45.0)
+
+
+def main(options: Options) -> None:
+    """Print the tables as Markdown on standard output, progress on standard error."""
+    (options.cache / "sog").mkdir(parents=True, exist_ok=True)
+    tool = _tool(options.cache) if options.reference else None
+    print(f"## Compression: SOG of {CUT:,} splats of degree 3, ours and {TOOL} {VERSION} on the CPU\n")
+    print(
+        "| scene | writer | bytes | PLY over it | dB to the PLY | dB beside the path | dB lost | CPU s | wall s | MB |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for name in ("fox_480", projects.SAMPLE):
+        project = projects.fox_480() if name == "fox_480" else projects.project(name, options.cache)
+        if project is None:
+            print(f"| {name} | not here (RECONSTRUCTION_TEST_DATA) | | | | | | | | |")
+            continue
+        ply = _trained(project, name, CUT, 2 * CUT, options.seconds, options)
+        ours = options.cache / "sog" / f"{name}.sog"
+        _row(name, "ours", ply, ours, project, _write(ply, ours, project, 1.0))
+        _row(name, f"ours, price x{FINER:g}", ply, ours, project, _write(ply, ours, project, FINER))
+        if tool is not None:
+            theirs = options.cache / "sog" / f"{name}-reference.sog"
+            command = [str(tool), "-q", "-w", "-g", "cpu", str(ply), str(theirs)]
+            _say(f"{name}: {TOOL} (minutes)")
+            _row(name, "splat-transform", ply, theirs, project, _timed(command))
+    fox = projects.fox_480()
+    if fox is not None:
+        ply = _trained(fox, "fox_480", LARGE, LARGE * 5 // 4, options.large_seconds, options)
+        path = options.cache / "sog" / "large.sog"
+        _row(f"fox_480, {LARGE:,}", "ours", ply, path, fox, _write(ply, path, fox, 1.0))
+    print()
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _tool(cache: Path) -> Path:
+    """The reference tool's program, installed once into the cache."""
+    folder = (cache / "npm").resolve()
+    program = folder / "node_modules" / ".bin" / "splat-transform"
+    if not program.exists():
+        _say(f"fetching {TOOL}@{VERSION}")
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), f"{TOOL}@{VERSION}"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return program
+
+
+def _trained(project: Path, name: str, count: int, cap: int, seconds: float, options: Options) -> Path:
+    """A trained scene of degree 3, cut to its `count` most visible splats."""
+    from reconstruction_pipeline.artifacts.ply import read_ply, write_ply
+    from reconstruction_pipeline.stages.compression.edits import keep_most_visible
+
+    cut = options.cache / "sog" / f"{name}-{count}-{seconds:g}s.ply"
+    if not cut.exists():
+        _say(f"{name}: training {seconds:g} s")
+        whole = options.cache / "sog" / f"{name}.whole.ply"
+        changes = {"seconds": seconds, "max_splats": cap, "max_size": SIZE, "holdout": HOLDOUT, "device": "cpu"}
+        job = [sys.executable, "-m", "benchmarks.train_once", str(project), str(whole), json.dumps(changes), "wall"]
+        subprocess.run(job, check=True, capture_output=True)
+        write_ply(cut, keep_most_visible(read_ply(whole), count))
+        whole.unlink()
+    return cut
+
+
+def _write(ply: Path, path: Path, project: Path, factor: float) -> dict[str, float]:
+    return _timed([sys.executable, "-m", "benchmarks.compression", str(ply), str(path), str(project), str(factor)])
+
+
+def _timed(command: list[str]) -> dict[str, float]:
+    """CPU and wall seconds and peak memory of a process."""
+    started = time.perf_counter()
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)  # what this child alone used
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise RuntimeError(f"'{' '.join(command)}' failed.")
+    wall, cpu = time.perf_counter() - started, usage.ru_utime + usage.ru_stime
+    return {"wall": wall, "cpu": cpu, "mb": usage.ru_maxrss / 1024.0}
+
+
+def _row(name: str, writer: str, ply: Path, path: Path, project: Path, used: dict[str, float]) -> None:
+    size, ratio = path.stat().st_size, ply.stat().st_size / path.stat().st_size
+    f = _fidelity(ply, path, project)
+    print(
+        f"| {name} | {writer} | {size:,} | {ratio:.1f} | {f.against_reference_db:.2f} | {f.off_path_db:.2f} "
+        f"| {f.loss_db:.3f} | {used['cpu']:.1f} | {used['wall']:.1f} | {used['mb']:.0f} |",
+        flush=True,
+    )
+
+
+def _fidelity(ply: Path, path: Path, project: Path) -> Any:
+    from reconstruction_pipeline.artifacts.camera_poses import CameraPoses
+    from reconstruction_pipeline.artifacts.ply import read_ply
+    from reconstruction_pipeline.stages.compression import CompressionSettings, read_splats
+    from reconstruction_pipeline.stages.compression.fidelity import Yardstick
+
+    settings = CompressionSettings(holdout=HOLDOUT, measure_size_px=SIZE)
+    yardstick = Yardstick(read_ply(ply), CameraPoses(project), settings)
+    return yardstick.measure(read_splats(path), lambda done, total: None)[0]
+
+
+def write(ply: str, path: str, project: str, factor: str) -> None:
+    """Write one SOG as the pipeline does, knowing the training cameras."""
+    from reconstruction_pipeline.artifacts.colmap import read_model
+    from reconstruction_pipeline.artifacts.ply import read_ply
+    from reconstruction_pipeline.artifacts.views import pinhole_view
+    from reconstruction_pipeline.stages.compression import WriteOptions, write_splats
+    from reconstruction_pipeline.stages.compression.codecs.pricing import default_price
+
+    scene, model = read_ply(Path(ply)), read_model(Path(project) / "sparse" / "0")
+    views = tuple(pinhole_view(model, image) for row, image in enumerate(model.images) if row % HOLDOUT)
+    price = float(factor) * default_price(scene.count)
+    write_splats(Path(path), scene, WriteOptions(views=views, price=price))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=write.__doc__)
+    for argument in ("ply", "path", "project", "factor"):
+        parser.add_argument(argument)
+    write(**vars(parser.parse_args()))
