@@ -14,6 +14,7 @@ from upath import UPath
 
 from reconstruction_pipeline.artifacts.keys import video_key
 from reconstruction_pipeline.orchestration.catalog import Catalog
+from reconstruction_pipeline.stages.ingest.side_files import is_video_mask
 
 SUFFIXES = {".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm", ".mts", ".m2ts", ".3gp", ".zip"}
 
@@ -51,10 +52,15 @@ def find_uploads(place: str) -> list[Upload]:
     """Videos and archives below the place, in name order; an absent place is an empty one.
 
     Hidden and partial files are not seen. Nor are links and what is behind them, so that an upload cannot show the
-    pipeline files from outside its folder.
+    pipeline files from outside its folder. The mask video of another video is part of that one.
     """
-    found = _local_files(place) if "://" not in place else _remote_files(place)
-    return sorted(found, key=lambda upload: upload.name)
+    found = list(_local_files(place) if "://" not in place else _remote_files(place))
+    beside: dict[str, list[str]] = {}
+    for upload in found:
+        folder, _, name = upload.name.rpartition("/")
+        beside.setdefault(folder, []).append(name)
+    own = [u for u in found if not is_video_mask(u.name.rpartition("/")[2], beside[u.name.rpartition("/")[0]])]
+    return sorted(own, key=lambda upload: upload.name)
 
 
 def _local_files(place: str) -> Iterator[Upload]:

@@ -311,6 +311,12 @@ def test_hidden_partial_and_other_files_are_not_seen(folder: Folder, videos: lis
     assert json.loads(folder.cursor or "")["seen"] == {}
 
 
+def test_the_masks_of_a_video_are_no_video(folder: Folder, videos: list[Path]) -> None:
+    for name in ("a/walk.mp4", "a/walk_mask.mp4", "b/walk_mask.mp4"):
+        folder.put(name, videos[0], unique=True)
+    assert sorted(str(r.partition_key) for r in folder.settle()) == ["a-walk", "b-walk_mask"]
+
+
 def test_unsafe_names_get_safe_keys(folder: Folder, videos: list[Path]) -> None:
     names = ["a, b.mp4", "new\nline.mp4", "Büro/Clip 01.mov", "$(reboot).mp4", "..mp4.mp4", "日本.mp4"]
     for name in names:

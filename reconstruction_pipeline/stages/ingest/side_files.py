@@ -53,7 +53,10 @@ def video_masks_of(video: Path) -> list[Path]:
 
 def is_video_mask(name: str, others: Collection[str]) -> bool:
     """Whether a file, by its name, is the mask video of one of `others`, names in the same folder."""
-    stem = PurePosixPath(name).stem.lower()
+    path = PurePosixPath(name)
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
+        return False
+    stem = path.stem.lower()
     owners = {PurePosixPath(other).stem.lower() for other in others if other != name}
     return any(stem.endswith(mark) and stem.removesuffix(mark) in owners for mark in MASK_MARKS)
 
