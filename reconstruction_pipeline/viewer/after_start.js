@@ -1,5 +1,5 @@
 // Runs after the viewer's start: shows what it does, begins at the chosen view, and keeps visitors in the scene.
-const { low, high, reach, orbit, startSeconds } = /*@@VIEW@@*/ {};
+const { places, room, floor, reach, orbit, startSeconds } = /*@@VIEW@@*/ {};
 const labels = {
     play: 'Play the captured path', pause: 'Pause', orbitCamera: 'Turn around the scene', flyCamera: 'Fly',
     settings: 'Settings', controlsButton: 'Keys and gestures', info: 'About the viewer',
@@ -18,6 +18,15 @@ const begin = async (viewer) => {
     state.cameraMode = orbit ? 'orbit' : 'fly';
     viewer.seek(startSeconds);
     manager.snap();
+    // Its view of everything comes from a fixed side, often behind a wall; the captured start shows more.
+    const fire = events.fire;
+    events.fire = (name, what, ...rest) => {
+        if (name === 'inputEvent' && what === 'frame') {
+            state.cameraMode = 'orbit';
+            what = 'reset';
+        }
+        return fire.call(events, name, what, ...rest);
+    };
     await new Promise((resolve) => viewer.app.once('frameend', resolve));
     document.getElementById('scene-loading').classList.add('done');
     document.body.classList.add('scene-shown');
@@ -30,21 +39,26 @@ const keepInside = (manager, state) => {
     const update = manager.update;
     const focus = manager.camera.position.clone();
     const inside = manager.camera.position.clone();
+    // To the floor, then towards the nearest captured place until it is near enough.
     const clamp = (point) => {
-        ['x', 'y', 'z'].forEach((axis, i) => { point[axis] = Math.min(high[i], Math.max(low[i], point[axis])); });
+        point.y = Math.max(floor, point.y);
+        const away = ([x, y, z]) => Math.hypot(point.x - x, point.y - y, point.z - z);
+        const nearest = places.reduce((best, place) => (away(place) < away(best) ? place : best));
+        const share = Math.min(1, room / away(nearest));
+        ['x', 'y', 'z'].forEach((axis, i) => { point[axis] = nearest[i] + (point[axis] - nearest[i]) * share; });
         return point;
     };
     manager.update = (seconds, frame) => {
         update(seconds, frame);
         const { camera } = manager;
         clamp(inside.copy(camera.position));
-        if (state.cameraMode === 'anim' || inside.equals(camera.position)) {
+        if (state.cameraMode === 'anim' || inside.distance(camera.position) < 1e-6 * reach) {
             return;
         }
         camera.calcFocusPoint(focus);
         camera.position.copy(inside);
         // At a wall an orbit goes on around what it looks at; a flight goes on as it looks.
-        if (state.cameraMode === 'orbit' && clamp(focus).distance(inside) > 0.05 * reach) {
+        if (state.cameraMode === 'orbit' && focus.distance(inside) > 0.05 * reach) {
             camera.look(inside, focus);
         }
         manager.snap();

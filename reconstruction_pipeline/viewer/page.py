@@ -110,8 +110,9 @@ def _view(camera_path: CameraPath, limits: Limits, *, parts: int, paused: bool) 
         "startSeconds": camera_path.start_s,
         "paused": paused,
         "parts": parts,
-        "low": limits.low.tolist(),
-        "high": limits.high.tolist(),
+        "places": camera_path.positions.tolist(),
+        "room": limits.room,
+        "floor": limits.floor,
         "reach": limits.reach,
         "orbit": limits.orbit,
     }
