@@ -64,16 +64,17 @@ class FocalEvidence:
             advice = "" if good else "Use the photos as the camera stored them: not cropped, not zoomed."
             gates.append(Gate("focal_exif", good, "warn", message, off, DISAGREES, advice))
         known = self.held or (self.exif_px is not None and off <= ROUNDING)
-        uncertain = DEVIATIONS * self.deviation if self.deviation is not None and not known else 0.0
+        if not known and self.deviation is None:
+            return gates  # a lens that was given, and not estimated here
+        uncertain = 0.0 if known or self.deviation is None else DEVIATIONS * self.deviation
         certain = uncertain <= MOST_UNCERTAIN
         message = (
             "The focal length is known well enough."
             if certain
             else f"The focal length is known to {100 * uncertain:.0f} % only: depth may be stretched by as much."
         )
-        gates.append(
-            Gate("focal_certain", certain, "warn", message, uncertain, MOST_UNCERTAIN, "" if certain else SIDEWAYS)
-        )
+        advice = "" if certain else SIDEWAYS
+        gates.append(Gate("focal_certain", certain, "warn", message, uncertain, MOST_UNCERTAIN, advice))
         return gates
 
 

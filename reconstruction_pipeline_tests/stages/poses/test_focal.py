@@ -123,6 +123,7 @@ def test_what_is_said_of_the_focal_length() -> None:
     assert failing(FocalEvidence(500.0, exif_px=505.0, deviation=0.02)) == [], "EXIF says the same"
     assert failing(FocalEvidence(500.0, exif_px=700.0, deviation=0.001)) == ["focal_exif"]
     assert failing(FocalEvidence(500.0, exif_px=700.0, held=True)) == []
+    assert FocalEvidence(500.0).gates == [], "a lens that came with the capture is not judged"
     (gate,) = [gate for gate in FocalEvidence(500.0, deviation=0.02).gates if not gate.passed]
     assert "10 % only" in gate.message and "sideways" in gate.advice
 
