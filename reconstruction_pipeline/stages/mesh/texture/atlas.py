@@ -62,8 +62,8 @@ def texture_mesh(
     The texture has the pictures' own detail, unless it would be larger than `largest` pixels a side.
     `voxel`: the mesh's own precision, world units: nothing that is nearer by less than two hides anything.
     """
-    seen = see(mesh.vertices, mesh.faces, views, pictures, counts, 2 * voxel)
     neighbours = neighbours_of(mesh.faces)
+    seen = see(mesh.vertices, mesh.faces, views, pictures, counts, 2 * voxel, neighbours)
     label = choose_views(seen.score, neighbours)
     charts = _cut(mesh, label, charts_of(label, neighbours), seen.pixels, voxel)
     low = np.full((len(charts.view), 2), np.inf)

@@ -34,13 +34,14 @@ class Seen(NamedTuple):
 
 def see(
     vertices: Floats, faces: npt.NDArray[np.int32], views: Sequence[PinholeView], pictures: Sequence[Picture],
-    counts: Sequence[Bools | None], slack: float,
+    counts: Sequence[Bools | None], slack: float, neighbours: npt.NDArray[np.int32],
 ) -> Seen:  # fmt: skip
     """Judge every face (F, 3) in every view.
 
     A face counts as seen when all of its corners and its middle are inside the picture, where the picture `counts`,
     not hidden by anything nearer by more than `slack` (world units), from its front and not at too flat an angle.
-    Views in which its colour is far from the median of all are left out: something stood before it.
+    Views in which its colour is far from the median of all are left out, also for its `neighbours` (F, 3; -1 for
+    none) where others see these: something stood before it.
     """
     score = np.zeros((len(faces), len(views)), np.float32)
     colour = np.zeros((len(faces), len(views), 3), np.uint8)
@@ -54,7 +55,7 @@ def see(
         pixels[v] = np.column_stack([view.fx * local[:, 0] / z + view.cx, view.fy * local[:, 1] / z + view.cy])
         usable = np.ones(depth.shape, np.bool_) if count is None else count
         _judge(local, faces, pixels[v], depth, usable, picture, slack, sharp[v], score[:, v], colour[:, v])
-    _drop_strangers(score, colour, COLOUR_TOLERANCE)
+    _drop_strangers(score, strangers(score, colour, COLOUR_TOLERANCE), neighbours)
     return Seen(score, pixels)
 
 
@@ -109,21 +110,38 @@ def _shows(x, y, z, depth, usable, slack):  # type: ignore[no-untyped-def]
 
 
 @njit(**_SETTINGS)
-def _drop_strangers(score, colour, tolerance):  # type: ignore[no-untyped-def]
+def strangers(score, colour, tolerance):  # type: ignore[no-untyped-def]
+    """(F, V) bool: views in which a face's colour (F, V, 3) is not what at least two others agree on."""
     values = np.empty(score.shape[1])
+    found = np.zeros(score.shape, np.bool_)
     for f in range(score.shape[0]):
-        found = np.nonzero(score[f] > 0)[0]
-        if len(found) < 3:
+        seen = np.nonzero(score[f] > 0)[0]
+        if len(seen) < 3:
             continue
-        stranger = np.zeros(len(found))
         for k in range(3):
-            for n in range(len(found)):
-                values[n] = colour[f, found[n], k]
-            usual = np.median(values[: len(found)])
-            spread = np.median(np.abs(values[: len(found)] - usual))
-            for n in range(len(found)):
+            for n in range(len(seen)):
+                values[n] = colour[f, seen[n], k]
+            usual = np.median(values[: len(seen)])
+            spread = np.median(np.abs(values[: len(seen)] - usual))
+            for n in range(len(seen)):
                 if abs(values[n] - usual) > tolerance + 3.0 * spread:
-                    stranger[n] = 1.0
-        for n in range(len(found)):
-            if stranger[n] > 0:
-                score[f, found[n]] = 0.0
+                    found[f, seen[n]] = True
+    return found
+
+
+@njit(**_SETTINGS)
+def _drop_strangers(score, stranger, neighbours):  # type: ignore[no-untyped-def]
+    for f in range(score.shape[0]):
+        left = 0
+        for v in range(score.shape[1]):
+            if stranger[f, v]:
+                score[f, v] = 0.0
+            left += score[f, v] > 0
+        # The outline of what stood there covers part of the faces around.
+        for v in range(score.shape[1]):
+            beside = False
+            for k in range(3):
+                beside = beside or (neighbours[f, k] >= 0 and stranger[neighbours[f, k], v])
+            if beside and score[f, v] > 0 and left > 1:
+                score[f, v] = 0.0
+                left -= 1
