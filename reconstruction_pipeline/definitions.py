@@ -10,6 +10,7 @@ from reconstruction_pipeline.orchestration.executors import executor_for
 from reconstruction_pipeline.orchestration.io_manager import ArtifactIOManager
 from reconstruction_pipeline.orchestration.jobs import reconstruct_video
 from reconstruction_pipeline.orchestration.operations.alert_sensor import alerts
+from reconstruction_pipeline.orchestration.operations.lost_runs import lost_runs
 from reconstruction_pipeline.orchestration.operations.quality_summary import (
     quality_summary,
     quality_weekly,
@@ -24,7 +25,7 @@ from reconstruction_pipeline.settings import load_settings
 defs = dg.Definitions(
     assets=[*ASSETS, quality_summary],
     jobs=[reconstruct_video, retire_video, retention, summarise_quality],
-    sensors=[video_uploads, alerts, repropagate],
+    sensors=[video_uploads, alerts, lost_runs, repropagate],
     schedules=[retention_nightly, quality_weekly],
     resources={"artifacts": ArtifactIOManager(), "pipeline": Pipeline()},
     executor=executor_for(load_settings()),

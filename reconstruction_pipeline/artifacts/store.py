@@ -38,6 +38,7 @@ class ArtifactStore:
 
     def __init__(self, root: str | Path, scratch: Path, keep: int = KEEP_VERSIONS, grace: timedelta = GRACE) -> None:
         self.root = UPath(root)
+        self.root.fs.invalidate_cache()  # other processes write there; object stores remember listings
         self.scratch = Path(scratch)
         self.keep = keep
         self.grace = grace

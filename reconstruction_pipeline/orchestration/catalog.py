@@ -37,6 +37,7 @@ class Catalog:
 
     def __init__(self, root: str) -> None:
         self.folder = UPath(root) / "catalog"
+        self.folder.fs.invalidate_cache()  # other processes write there; object stores remember listings
 
     def get(self, key: str) -> Entry | None:
         """The entry of a key, or None."""

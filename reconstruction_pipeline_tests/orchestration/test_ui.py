@@ -99,7 +99,12 @@ def test_the_code_location_shows_job_sensor_and_assets(ui: Shown) -> None:
     found = ui.server.graphql(query, at=LOCATION)["repositoryOrError"]
     assert JOB in [job["name"] for job in found["jobs"]]
     sensors = {sensor["name"]: sensor["sensorState"]["status"] for sensor in found["sensors"]}
-    assert sensors == {"video_uploads": "STOPPED", "alerts": "RUNNING", "repropagate": "STOPPED"}
+    assert sensors == {
+        "video_uploads": "STOPPED",
+        "alerts": "RUNNING",
+        "lost_runs": "RUNNING",
+        "repropagate": "STOPPED",
+    }
     nodes = {node["assetKey"]["path"][-1]: node for node in found["assetNodes"]}
     assert set(nodes) == {*STAGES, "quality_summary"}
     for name, node in nodes.items():
