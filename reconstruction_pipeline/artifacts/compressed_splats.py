@@ -10,7 +10,10 @@ from reconstruction_pipeline.artifacts.base import Artifact
 
 @dataclass(frozen=True)
 class CompressedSplats(Artifact):
-    """`scene.sog` (SOG v2; numbers unconverted, y-down) and `viewer.html` (one offline file)."""
+    """`scene.sog` (SOG v2), `scene.spz` (both y-down, numbers unconverted), `scene.glb` (y-up) and `viewer.html`.
+
+    Artifacts of older versions have no `scene.spz` and no `scene.glb`.
+    """
 
     KIND: ClassVar[str] = "compressed_splats"
     REQUIRED: ClassVar[tuple[str, ...]] = ("scene.sog", "viewer.html")

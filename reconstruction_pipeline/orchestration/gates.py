@@ -83,6 +83,12 @@ COMPRESSED_SPLATS = (
     ("sog_psnr_loss_db", "warn"),
     ("sog_off_path_db", "warn"),
     ("sog_ratio", "warn"),
+    ("spz_decodes", "warn"),
+    ("spz_psnr_loss_db", "warn"),
+    ("spz_off_path_db", "warn"),
+    ("glb_decodes", "warn"),
+    ("glb_psnr_loss_db", "warn"),
+    ("glb_off_path_db", "warn"),
 )
 
 SCENE_REPORT = ()

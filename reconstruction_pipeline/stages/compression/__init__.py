@@ -36,6 +36,8 @@ __all__ = [
 ]
 
 STAGE = "compressed_splats"
+NOTHING_TO_SEE_DB = 60.0
+"""A file that is closer to the PLY than this gets no picture of the difference."""
 
 
 def compress_splats(
@@ -80,7 +82,7 @@ def compress_splats(
     _write_pictures(workspace / "previews", deliveries)
     write_viewer(workspace / "viewer.html", workspace / "scene.sog", model, settings.title, f"{scene.count:,} splats")
     metrics: dict[str, Any] = {"count": scene.count, "trained_count": trained.count, "ply_bytes": ply_bytes}
-    metrics |= {"spz_bytes": None, **cleaned}
+    metrics |= cleaned
     for delivery in deliveries:
         metrics |= delivery.metrics()
     metrics |= {
@@ -118,7 +120,8 @@ def _cleaned(
 def _write_pictures(folder: Path, deliveries: list[Delivery]) -> None:
     for delivery in deliveries:
         captions = ("scene.ply", f"scene.{delivery.name}")
-        if delivery.worst is not None:
+        fidelity = delivery.fidelity
+        if delivery.worst is not None and fidelity is not None and fidelity.against_reference_db < NOTHING_TO_SEE_DB:
             write_comparison(folder / f"{delivery.name}_vs_ply.jpg", delivery.worst, captions)
         if delivery.worst_off_path is not None and delivery.name == "sog":
             write_comparison(folder / "off_path.jpg", delivery.worst_off_path, captions)

@@ -14,10 +14,10 @@ class CompressionSettings:
     palette (None: as many as the format has; else the price stays as it is); `kmeans_iterations`: passes of its
     k-means; `seed`: of every random choice; `clean`: whether the delivered files leave out what `clean.py` finds,
     each of its rules losing at most `max_clean_loss_db` at training photographs; `also`: formats that are written
-    beside SOG, by suffix without
-    the dot; `holdout`: one image in so many is held out (as in training); `measure_views`: at most so many held-out
-    views are rendered; `off_path_views`: views beside the path; `measure_size_px`: longest side of the measured
-    renders; `max_loss_db`, `min_off_path_db`, `min_ratio`: the gates; `title`: what the viewer's page is called.
+    beside SOG, by suffix without the dot; `holdout`: one image in so many is held out (as in training);
+    `measure_views`: at most so many held-out views are rendered; `off_path_views`: views beside the path;
+    `measure_size_px`: longest side of the measured renders; `max_loss_db`, `min_off_path_db`, `min_ratio`: the gates;
+    `title`: what the viewer's page is called.
     """
 
     price: float | None = None
@@ -26,7 +26,7 @@ class CompressionSettings:
     seed: int = 0
     clean: bool = True
     max_clean_loss_db: float = 0.02
-    also: tuple[str, ...] = ()
+    also: tuple[str, ...] = ("spz", "glb")
     holdout: int = 8
     measure_views: int = 16
     off_path_views: int = 4

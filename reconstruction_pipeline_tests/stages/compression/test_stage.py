@@ -80,11 +80,15 @@ def test_stage_writes_decodes_and_measures(inputs: tuple[GaussianSplats, CameraP
     assert metrics["measured_views"] == 2  # images 0 and 8 of nine
     assert 0 < metrics["sog_psnr_loss_db"] < 0.3
     assert metrics["sog_psnr_vs_ply_db"] > 35 and metrics["sog_psnr_vs_ply_off_path_db"] > 35
-    assert metrics["spz_bytes"] is None and metrics["fallback_level"] == 0
-    assert {gate.name for gate in result.verdict.gates} <= {name for name, _ in COMPRESSED_SPLATS}
+    for name in ("spz", "glb"):
+        assert metrics[f"{name}_bytes"] == (tmp_path / f"scene.{name}").stat().st_size
+        assert read_splats(tmp_path / f"scene.{name}").count == 3000
+    assert abs(metrics["glb_psnr_loss_db"]) < 0.01 and metrics["spz_psnr_loss_db"] < 0.3
+    assert metrics["fallback_level"] == 0
+    assert {gate.name for gate in result.verdict.gates} == {name for name, _ in COMPRESSED_SPLATS}
     assert {gate.name: gate.passed for gate in result.verdict.gates}["sog_psnr_loss_db"]
     assert result.verdict.ok
-    assert [path.name for path in result.previews()] == ["off_path.jpg", "sog_vs_ply.jpg"]
+    assert [path.name for path in result.previews()] == ["off_path.jpg", "sog_vs_ply.jpg", "spz_vs_ply.jpg"]
     assert all(path.stat().st_size < 60_000 for path in result.previews())
     done = [report[1] for report in progress.reports]
     assert done == sorted(done) and done[-1] == 1.0
