@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -22,8 +23,8 @@ MOMENT = re.compile(r"(\d+(?:\.\d+)?) ?s")
 
 @dataclass(frozen=True)
 class Places:
-    """`names` of all keyframes in order; `photos` to keyframes, by name with and without folder; `times_s` of the
-    keyframes of a video, ascending.
+    """`names` of all keyframes in order; `photos` to keyframes, by name, without folder too where only one photo has
+    it; `times_s` of the keyframes of a video, ascending.
     """
 
     names: Sequence[str]
@@ -34,11 +35,10 @@ class Places:
     def of(cls, keyframes: Keyframes) -> Places:
         """Those of an artifact."""
         rows = keyframes.table().to_dict("records")
-        photos: dict[str, str] = {}
-        for row in rows:
-            if isinstance(photo := row.get("photo"), str):
-                photos.setdefault(PurePosixPath(photo).name, str(row["name"]))
-                photos[photo] = str(row["name"])
+        photos = {str(row["photo"]): str(row["name"]) for row in rows if isinstance(row.get("photo"), str)}
+        short = Counter(PurePosixPath(photo).name for photo in photos)
+        # A name that several folders have means none of them.
+        photos |= {s: name for photo, name in photos.items() if short[s := PurePosixPath(photo).name] == 1}
         ordered = bool(keyframes.camera()["ordered"])
         moments = {str(row["name"]): float(row["timestamp_s"]) for row in rows} if ordered else {}
         known = {name: time for name, time in moments.items() if np.isfinite(time)}

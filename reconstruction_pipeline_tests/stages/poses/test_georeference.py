@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from reconstruction_pipeline.stages.poses.georeference import georeference
 from reconstruction_pipeline.stages.poses.known_length import check_known_length, height_over_floor, known_scale
 from reconstruction_pipeline.stages.poses.places import Places
 from reconstruction_pipeline.stages.poses.settings import PoseSettings
+from reconstruction_pipeline_tests.stages.poses.test_estimate_poses import write_keyframes
 from reconstruction_pipeline_tests.stages.poses.test_geometry import orbit_model
 
 LUND = LocalFrame(55.7, 13.19, 40.0)
@@ -218,3 +220,20 @@ def test_places_have_the_names_that_people_give_them() -> None:
         Places(names).check("1s")  # photos have no moments
     both = known_scale(model, places, True, PoseSettings(known_distance=("0s", "IMG_7.jpg", 5.0)))
     assert both is not None and both.scale == pytest.approx(5.0 / np.linalg.norm(centers[0] - centers[1]))
+
+
+def test_places_come_from_the_keyframes(tmp_path: Path) -> None:
+    pictures = [np.zeros((6, 8, 3), np.uint8)] * 3
+    video = Places.of(write_keyframes(tmp_path / "video", pictures))
+    assert dict(video.times_s) == {"00000.jpg": 0.0, "00001.jpg": 0.1, "00002.jpg": 0.2}
+    photos = write_keyframes(tmp_path / "photos", pictures, ordered=False)
+    table = photos.table().assign(photo=["a/IMG 1.png", "a/IMG 2.png", "b/IMG 1.png"])
+    table.to_csv(photos.path("keyframes.csv"), index=False)
+    places = Places.of(photos)
+    assert places.times_s == {}
+    assert places.photos == {
+        "a/IMG 1.png": "00000.jpg",
+        "a/IMG 2.png": "00001.jpg",
+        "b/IMG 1.png": "00002.jpg",
+        "IMG 2.png": "00001.jpg",
+    }, "a name that two folders have means neither"
