@@ -1,4 +1,7 @@
-"""`python -m benchmarks [kernels|training|poses|keyframes|compression|all]`: Markdown on stdout, progress beside it."""
+"""`python -m benchmarks [PART]`: Markdown on stdout, progress beside it.
+
+Parts: kernels, training, poses, keyframes, geometry, compression; all of them unless one is named.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-PARTS = ("kernels", "training", "poses", "keyframes", "compression")
+PARTS = ("kernels", "training", "poses", "keyframes", "geometry", "compression")
 
 
 class _Tee:
@@ -65,6 +68,10 @@ def _measure(part: str, options: argparse.Namespace) -> None:
         from benchmarks import poses
 
         poses.main(options.quick)
+    elif part == "geometry":
+        from benchmarks import geometry
+
+        geometry.main(options.quick)
     elif part == "compression":
         from benchmarks import compression
 
