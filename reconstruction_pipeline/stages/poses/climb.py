@@ -30,7 +30,7 @@ def climb(keyframes: Keyframes, settings: PoseSettings, child: ColmapChild, scra
     count = sum(len(group["names"]) for group in groups)
     attempts: list[dict[str, Any]] = []
     candidates: list[Candidate] = []
-    why, rungs = "first choice", ladder(settings, ordered)
+    why, rungs, features = "first choice", ladder(settings, ordered), None
 
     def good_enough() -> bool:
         last = candidates[-1] if candidates else None
@@ -39,11 +39,12 @@ def climb(keyframes: Keyframes, settings: PoseSettings, child: ColmapChild, scra
     for level, rung in enumerate(rungs):
         if attempts and not can_help(rung, count, attempts[-1]):
             continue
-        reuse = attempts[-1]["database"] if rung.same_features and attempts else None
+        reuse = features if rung.same_features else None
         job = _job(keyframes, settings, groups, rung, scratch / f"rung-{level}", reuse)
         result = child.run(job)
         attempts.append({k: v for k, v in result.items() if k not in ("event", "peak_rss_mb")})
         attempts[-1] |= {"name": rung.name, "why": why}
+        features = result["database"]
         best = best_of(result, count, level, rung.name, rung.mapper)
         if best:
             candidates.append(best)

@@ -12,6 +12,8 @@ STRONG_PAIR = 100
 HOMOGRAPHY_CONFIGS = (4, 5, 6)
 # Pairs that were held out of the mapping and are compared afterwards.
 HELD_OUT = 24
+# Comparisons of two features that guided matching may make: about a minute of one core (measured).
+GUIDED_WORK = 2_500_000_000
 
 
 def choose_pairs(job: dict[str, Any], descriptors: list[Any]) -> list[tuple[int, int]]:
@@ -62,18 +64,26 @@ def match_pairs(job: dict[str, Any], database: Path, pairs: list[tuple[str, str]
 def guide_weak_pairs(job: dict[str, Any], database: Path) -> int:
     """Look for more matches of verified pairs that have few, along their epipolar lines; how many pairs.
 
-    Pairs that match well already link their images, and guided matching takes long on a CPU.
+    Pairs that match well already link their images. On a CPU every feature is compared with every other again: the
+    pairs with most matches first, as far as GUIDED_WORK goes.
     """
     from reconstruction_pipeline.stages.poses.matches import PAIR_BASE
 
     with contextlib.closing(sqlite3.connect(database)) as connection, connection:
         names = dict(connection.execute("SELECT image_id, name FROM images"))
-        query = "SELECT pair_id FROM two_view_geometries WHERE rows > 0 AND rows < ? ORDER BY pair_id"
-        weak = [number for (number,) in connection.execute(query, (STRONG_PAIR,))]
+        features = dict(connection.execute("SELECT image_id, rows FROM keypoints"))
+        query = "SELECT pair_id FROM two_view_geometries WHERE rows > 0 AND rows < ? ORDER BY rows DESC, pair_id"
+        weak, work = [], 0
+        for (number,) in connection.execute(query, (STRONG_PAIR,)):
+            first, second = divmod(number, PAIR_BASE)
+            work += features[first] * features[second]
+            if work > GUIDED_WORK:
+                break
+            weak.append((number, names[first], names[second]))
         # Without a geometry, COLMAP verifies the stored matches again, and then looks for more.
-        connection.executemany("DELETE FROM two_view_geometries WHERE pair_id = ?", [(number,) for number in weak])
+        connection.executemany("DELETE FROM two_view_geometries WHERE pair_id = ?", [(number,) for number, *_ in weak])
     if weak:
-        match_pairs(job, database, [tuple(names[k] for k in divmod(n, PAIR_BASE)) for n in weak], guided=True)
+        match_pairs(job, database, [(first, second) for _, first, second in weak], guided=True)
     return len(weak)
 
 

@@ -112,11 +112,11 @@ def find_links(ours: Part, theirs: Part, graph: MatchGraph) -> Links:
     if not found:
         return Links(_side(ours, []), _side(theirs, []), np.zeros((0, 2), np.int64))
     rows = np.concatenate([np.column_stack([a.rows[ka], b.rows[kb]]) for a, b, ka, kb, _ in found])
-    _, first, number = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    _, first, link = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     return Links(
         _side(ours, [(a, keys) for a, _, keys, _, _ in found]).some(first),
         _side(theirs, [(b, keys) for _, b, _, keys, _ in found]).some(first),
-        np.column_stack([number.ravel(), np.concatenate([numbers for *_, numbers in found])]),
+        np.column_stack([link.ravel(), np.concatenate([numbers for *_, numbers in found])]),
     )
 
 

@@ -45,7 +45,8 @@ class Rung:
 def ladder(settings: PoseSettings, ordered: bool) -> tuple[Rung, ...]:
     """The rungs in order: each adds to what the one before looked at, or looks at it in another way.
 
-    No guided matching: on a CPU it took over a second a pair at 4500 features.
+    Guided matching comes last: it finds more matches, and less precise ones. Measured: on a video of blur all through
+    61 of 64 images in place of 50, and on weak texture twice the error of the path.
     """
     quick = Rung(
         name="quick",
@@ -71,7 +72,8 @@ def ladder(settings: PoseSettings, ordered: bool) -> tuple[Rung, ...]:
     relaxed = replace(
         every, name="relaxed first pair", init_min_tri_angle=4.0, init_min_inliers=50, abs_pose_min_inliers=15
     )
-    return quick, more, every, whole, relaxed
+    guided = replace(relaxed, name="guided matching", guided=True)
+    return quick, more, every, whole, relaxed, guided
 
 
 def can_help(rung: Rung, images: int, last: dict[str, Any]) -> bool:

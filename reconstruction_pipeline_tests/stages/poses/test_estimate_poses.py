@@ -186,12 +186,13 @@ def test_plentiful_matches_without_parallax_end_the_ladder() -> None:
 
 
 def test_rungs_that_cannot_help_are_left_out() -> None:
-    quick, more, every, whole, relaxed = ladder(PoseSettings(), ordered=False)
+    quick, more, every, whole, relaxed, guided = ladder(PoseSettings(), ordered=False)
     last = {"pairs": 190, "verified_pairs": 30}
     assert can_help(more, 20, last)
     assert not can_help(every, 20, last), "all 190 pairs of 20 images were compared"
     assert can_help(every, 30, last) and not can_help(every, 500, {**last, "pairs": 9000})
-    assert can_help(whole, 20, last) and can_help(relaxed, 20, last)
+    assert can_help(whole, 20, last) and can_help(relaxed, 20, last) and can_help(guided, 20, last)
+    assert [r.name for r in (quick, more, every, whole, relaxed, guided) if r.guided] == [guided.name], "the last alone"
     assert not can_help(whole, 20, {**last, "verified_pairs": 1}), "nothing to put together"
     folded = {**last, "folded": True}
     assert [r.name for r in (quick, more, every, whole, relaxed) if can_help(r, 30, folded)] == ["global mapper"]
