@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,13 @@ from PIL import Image
 from upath import UPath
 
 from reconstruction_pipeline.gallery import refresh_gallery
+from reconstruction_pipeline_tests.chromium import chromium, needs_chromium
 from reconstruction_pipeline_tests.gallery.scenes import deliver, failed, metrics
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 COUNT = 500
 GREEN = (20, 200, 40)
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"),
-]
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +37,8 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        launched = driver.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        )
+    with chromium() as launched:
         yield launched
-        launched.close()
 
 
 def shown(page: Any) -> list[str]:
@@ -67,7 +58,7 @@ def test_page_works_from_disk(browser: Any, gallery: Path, tmp_path: Path, width
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))
     page.goto(gallery.as_uri())
-    page.wait_for_function("[...document.images].slice(0, 2).every(i => i.complete)")
+    page.evaluate("Promise.all([...document.images].slice(0, 2).map(i => i.decode()))")
     assert len(shown(page)) == COUNT and shown(page)[0] == "black"
     # Pictures far down the page wait until somebody comes near.
     assert page.evaluate("[...document.images].filter(i => i.complete && i.naturalWidth).length") < COUNT / 4

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +17,13 @@ from reconstruction_pipeline.viewer import with_grade, write_viewer
 from reconstruction_pipeline.viewer.camera_path import TO_VIEWER
 from reconstruction_pipeline.viewer.limits import limits_of
 from reconstruction_pipeline.viewer.vendor import VENDOR
+from reconstruction_pipeline_tests.chromium import DRAWING, PLAIN, chromium, needs_chromium
 from reconstruction_pipeline_tests.viewer.scenes import BALLS, FOCAL, SIZE, balls, cameras, colour_from, project
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LANDSCAPE, PORTRAIT = (900, 600), (420, 760)
-FLAGS = [
-    "--no-sandbox",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--ignore-gpu-blocklist",
-    "--disable-dev-shm-usage",
-]
 
 pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)"),
+    *needs_chromium,
     pytest.mark.skipif(not VENDOR.is_dir(), reason="python -m reconstruction_pipeline.viewer.install has not run"),
 ]
 
@@ -51,38 +41,33 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_page_opens_from_disk_offline_and_shows_what_the_camera_saw(page_file: Path) -> None:
-    playwright = pytest.importorskip("playwright.sync_api")
     requests: list[str] = []
     errors: list[str] = []
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        try:
-            for window in (LANDSCAPE, PORTRAIT):
-                context = browser.new_context(viewport={"width": window[0], "height": window[1]}, offline=True)
-                page = context.new_page()
-                page.on("request", lambda request: requests.append(request.url))
-                page.on("pageerror", lambda error: errors.append(str(error)))
-                page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-                page.goto(page_file.as_uri())
-                page.wait_for_selector("body.scene-shown", timeout=120_000)
-                assert page.title() == "Balls </title><b>&"
-                assert page.inner_text("#scene-note").startswith("Balls </title><b>&\nGrade B 1200 splats")
-                assert page.evaluate("window.animationDuration") == pytest.approx(5.0)
-                assert page.evaluate("document.querySelector('#scene-loading').classList.contains('done')")
-                unnamed = "[...document.querySelectorAll('.sse-controlButton')].filter(b => !b.ariaLabel).length"
-                assert page.evaluate(unnamed) <= 3  # walking and the headsets', which are not offered
-                name = "portrait" if window is PORTRAIT else "landscape"
-                start = _picture(page, page_file.with_name(f"{name}-start.png"))
-                _assert_shows_balls(start, window, camera=0)
-                if window is LANDSCAPE:
-                    _assert_like_our_render(start, window, camera=0)
-                    page.evaluate("window.scrubTo(window.animationDuration)")
-                    end = _picture(page, page_file.with_name(f"{name}-end.png"))
-                    _assert_shows_balls(end, window, camera=2)
-                    _assert_stays_inside(page)
-                context.close()
-        finally:
-            browser.close()
+    with chromium(DRAWING) as browser:
+        for window in (LANDSCAPE, PORTRAIT):
+            context = browser.new_context(viewport={"width": window[0], "height": window[1]}, offline=True)
+            page = context.new_page()
+            page.on("request", lambda request: requests.append(request.url))
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+            page.goto(page_file.as_uri())
+            page.wait_for_selector("body.scene-shown", timeout=120_000)
+            assert page.title() == "Balls </title><b>&"
+            assert page.inner_text("#scene-note").startswith("Balls </title><b>&\nGrade B 1200 splats")
+            assert page.evaluate("window.animationDuration") == pytest.approx(5.0)
+            assert page.evaluate("document.querySelector('#scene-loading').classList.contains('done')")
+            unnamed = "[...document.querySelectorAll('.sse-controlButton')].filter(b => !b.ariaLabel).length"
+            assert page.evaluate(unnamed) <= 3  # walking and the headsets', which are not offered
+            name = "portrait" if window is PORTRAIT else "landscape"
+            start = _picture(page, page_file.with_name(f"{name}-start.png"))
+            _assert_shows_balls(start, window, camera=0)
+            if window is LANDSCAPE:
+                _assert_like_our_render(start, window, camera=0)
+                page.evaluate("window.scrubTo(window.animationDuration)")
+                end = _picture(page, page_file.with_name(f"{name}-end.png"))
+                _assert_shows_balls(end, window, camera=2)
+                _assert_stays_inside(page)
+            context.close()
     assert not errors
     assert requests
     assert [url for url in requests if not url.startswith(("file://", "data:", "blob:"))] == []
@@ -91,30 +76,25 @@ def test_page_opens_from_disk_offline_and_shows_what_the_camera_saw(page_file: P
 @pytest.mark.parametrize(
     ("harm", "flags", "sentence"),
     [
-        ("", ["--no-sandbox", "--disable-gpu", "--disable-3d-apis"], "needs a browser with WebGL 2 or WebGPU"),
-        ("cut", FLAGS, "This page is not complete"),
-        ("damage", FLAGS, "The scene in this page is damaged"),
+        ("", (*PLAIN, "--disable-3d-apis"), "needs a browser with WebGL 2 or WebGPU"),
+        ("cut", DRAWING, "This page is not complete"),
+        ("damage", DRAWING, "The scene in this page is damaged"),
     ],
     ids=["no-webgl", "cut", "damage"],
 )
 def test_what_cannot_be_shown_is_said(
-    page_file: Path, tmp_path: Path, harm: str, flags: list[str], sentence: str
+    page_file: Path, tmp_path: Path, harm: str, flags: tuple[str, ...], sentence: str
 ) -> None:
-    playwright = pytest.importorskip("playwright.sync_api")
     text = page_file.read_text()
     at = text.index('scene.add("') + 40
     if harm:
         text = text[:at] if harm == "cut" else text[:at] + "A" * 400 + text[at + 400 :]
     (tmp_path / "viewer.html").write_text(text)
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        try:
-            page = browser.new_page(viewport={"width": 480, "height": 320})
-            page.goto((tmp_path / "viewer.html").as_uri())
-            page.wait_for_function("document.querySelector('#scene-loading progress').hidden", timeout=60_000)
-            assert sentence in page.inner_text("#scene-loading")
-        finally:
-            browser.close()
+    with chromium(flags) as browser:
+        page = browser.new_page(viewport={"width": 480, "height": 320})
+        page.goto((tmp_path / "viewer.html").as_uri())
+        page.wait_for_selector("#scene-loading progress", state="hidden", timeout=60_000)
+        assert sentence in page.inner_text("#scene-loading")
 
 
 def _picture(page: Any, path: Path) -> np.ndarray:
