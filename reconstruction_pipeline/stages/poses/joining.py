@@ -13,7 +13,8 @@ from reconstruction_pipeline.stages.poses.folds import find_folds
 from reconstruction_pipeline.stages.poses.geometry import Similarity
 from reconstruction_pipeline.stages.poses.mapping import keep, models_folder, pipeline_options, refine
 from reconstruction_pipeline.stages.poses.matches import MatchGraph, read_matches
-from reconstruction_pipeline.stages.poses.overlap import predicted_overlaps
+from reconstruction_pipeline.stages.poses.matching import match_pairs
+from reconstruction_pipeline.stages.poses.overlap import held_out_pairs, predicted_overlaps
 from reconstruction_pipeline.stages.poses.parts import Links, Part, View, bring_together, find_links
 
 # Parts smaller than this are accidents of matching.
@@ -24,6 +25,8 @@ MOST_PARTS = 6
 LOOSE_PX, LOOSE_DEG = 12.0, 3.0
 # Of a pair's matches across the seam; fewer say little. What share of all of them the joined poses must allow.
 SEAM_MATCHES, SEAM_SHARE = 15, 0.5
+# Pairs of images that are compared across it once it is known where it lies.
+SEAM_PAIRS = 80
 # Reprojection error of the whole over that of its worse part; above that the parts were bent to meet.
 WORSE = 1.5
 
@@ -122,12 +125,12 @@ def _join(
     # Points are made anew from all matches: once while the seam may be off, once as strictly as ever.
     whole = _triangulated(job, database, _posed(database, base, moved), loosely=True)
     refine(whole)
+    ours, theirs = set(_names(base)), set(_names(other))
+    graph = _match_across(job, database, _as_read(job, whole), graph, ours, theirs)
     whole = _triangulated(job, database, whole, loosely=False)
     refine(whole)
-    folder = models_folder(job) / "try"
-    keep(whole, folder)
-    model = read_model(folder)
-    images = len(set(_names(base, other)))
+    model = _as_read(job, whole)
+    images = len(ours | theirs)
     seeing = sum(len(image.xy) > 0 for image in model.images)
     if seeing < images:
         return None, f"only {seeing} of {images} images keep points"
@@ -135,12 +138,35 @@ def _join(
     usual = max(part.compute_mean_reprojection_error() for part in (base, other))
     if error > WORSE * usual:
         return None, f"the error of reprojection would grow from {usual:.2f} to {error:.2f} px"
-    share = seam_share(model, graph, set(_names(base)), set(_names(other)))
+    share = seam_share(model, graph, ours, theirs)
     if share is not None and share < SEAM_SHARE:
         return None, f"only {100 * share:.0f} % of the matches between them would fit"
     if find_folds(model, graph, predicted_overlaps(model)).folded:
         return None, "matches contradict the whole"
     return whole, ""
+
+
+def _as_read(job: dict[str, Any], whole: Any) -> ColmapModel:
+    folder = models_folder(job) / "try"
+    keep(whole, folder)
+    return read_model(folder)
+
+
+def _match_across(
+    job: dict[str, Any], database: Path, model: ColmapModel, graph: MatchGraph, ours: set[str], theirs: set[str]
+) -> MatchGraph:
+    """Compare images of both parts that by the poses see the same, and were never compared: they tie the seam, or
+    show that there is none. All matches, these included.
+    """
+    across = [
+        overlap
+        for overlap in predicted_overlaps(model)
+        if {overlap.first, overlap.second} & (ours - theirs) and {overlap.first, overlap.second} & (theirs - ours)
+    ]
+    pairs = held_out_pairs(across, graph.tried, SEAM_PAIRS)
+    if pairs:
+        match_pairs(job, database, pairs)
+    return read_matches(database, ours | theirs)
 
 
 def seam_share(model: ColmapModel, graph: MatchGraph, ours: set[str], theirs: set[str]) -> float | None:

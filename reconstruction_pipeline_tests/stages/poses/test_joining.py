@@ -63,7 +63,7 @@ truth.write_binary(folder)
 for name, other in (("apart", broken), ("joined", second)):
     work = folder / name
     work.mkdir()
-    job = {"work": str(work), "images": str(folder / "images"), "seed": 0}
+    job = {"work": str(work), "images": str(folder / "images"), "seed": 0, "threads": 1}
     said[name] = join_parts(job, folder / "database.db", [other, first])
 print(json.dumps(said))
 """
