@@ -54,11 +54,11 @@ def video_masks_of(video: Path) -> list[Path]:
 def is_video_mask(name: str, others: Collection[str]) -> bool:
     """Whether a file, by its name, is the mask video of one of `others`, names in the same folder."""
     path = PurePosixPath(name)
-    if path.suffix.lower() not in VIDEO_SUFFIXES:
-        return False
     stem = path.stem.lower()
-    owners = {PurePosixPath(other).stem.lower() for other in others if other != name}
-    return any(stem.endswith(mark) and stem.removesuffix(mark) in owners for mark in MASK_MARKS)
+    bases = {stem.removesuffix(mark) for mark in MASK_MARKS if stem.endswith(mark)}
+    if not bases or path.suffix.lower() not in VIDEO_SUFFIXES:
+        return False  # before looking at the others: a folder may hold thousands
+    return any(PurePosixPath(other).stem.lower() in bases for other in others if other != name)
 
 
 def video_sides(video: Path) -> dict[str, Path]:
