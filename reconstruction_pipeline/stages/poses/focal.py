@@ -27,8 +27,8 @@ AS_WELL = 1.03
 # Further than this from EXIF's, one of them is wrong: a cropped or zoomed picture, or a bent model.
 DISAGREES = 0.15
 # Errors were up to this many deviations on simulated captures: residuals are not independent of each other.
-DEVIATIONS = 5.0
-MOST_UNCERTAIN = 0.03
+DEVIATIONS = 8.0
+MOST_UNCERTAIN = 0.045
 SIDEWAYS = "Move sideways around things, not only towards them, slowly and in good light."
 
 

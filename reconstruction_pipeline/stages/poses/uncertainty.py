@@ -19,8 +19,8 @@ from reconstruction_pipeline.stages.poses.masks import distort
 
 Array = npt.NDArray[np.float64]
 
-# Points looked at, those of the longest tracks: enough for a deviation, scaled to all of them.
-MOST_POINTS = 4000
+# Points looked at, those of the longest tracks; more would hardly make the deviation smaller.
+MOST_POINTS = 2000
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,10 @@ def focal_uncertainty(model: ColmapModel) -> FocalUncertainty | None:
     """Of the camera that most images share, all other lenses held; None for fewer observations than unknowns.
 
     Free are its focal length and one radial coefficient, all poses and all points; not the principal point.
+    None as well for a model that hangs together so loosely that nothing follows from it.
     """
     from scipy import sparse
+    from scipy.linalg import cho_factor, cho_solve
 
     if not model.images or not len(model.xyz):
         return None
@@ -69,14 +71,20 @@ def focal_uncertainty(model: ColmapModel) -> FocalUncertainty | None:
         [sparse.csr_matrix(lens_all.reshape(-1, 2)), _blocks(pose_all, images, len(model.images))]
     ).tocsr()
     jp = _blocks(point_all, points, int(kept.sum()))
-    inverse = np.linalg.pinv(_sums(point_all, points, int(kept.sum())), hermitian=True)
+    normal = _sums(point_all, points, int(kept.sum()))
+    # A point far away hardly has a distance; a trace of a prior keeps its matrix regular and changes nothing else.
+    normal += 1e-9 * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(3)
+    count = len(normal)
+    inverse = sparse.bsr_matrix((np.linalg.inv(normal), np.arange(count), np.arange(count + 1)))
     between = (jc.T @ jp).tocsr()
-    reduced = (jc.T @ jc - between @ sparse.block_diag(list(inverse), format="csr") @ between.T).toarray()
+    reduced = (jc.T @ jc - between @ inverse.tocsr() @ between.T).toarray()
     # Poses are known up to a similarity: seven directions without any information, which tell nothing of the lens.
-    information = (
-        reduced[:2, :2]
-        - reduced[:2, 2:] @ np.linalg.pinv(reduced[2:, 2:], rcond=1e-10, hermitian=True) @ reduced[2:, :2]
-    )
+    ridge = 1e-9 * np.trace(reduced) / len(reduced) * np.eye(len(reduced) - 2)
+    try:
+        poses = cho_solve(cho_factor(reduced[2:, 2:] + ridge), reduced[2:, :2])
+    except np.linalg.LinAlgError:
+        return None
+    information = reduced[:2, :2] - reduced[:2, 2:] @ poses
     variance = float((residual_all**2).sum()) / freedom
     covariance = variance * np.linalg.pinv(information, hermitian=True)
     return FocalUncertainty(float(np.sqrt(max(covariance[0, 0], 0.0))), float(np.sqrt(variance)))

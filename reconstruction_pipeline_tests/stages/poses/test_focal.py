@@ -125,7 +125,7 @@ def test_what_is_said_of_the_focal_length() -> None:
     assert failing(FocalEvidence(500.0, exif_px=700.0, held=True)) == []
     assert FocalEvidence(500.0).gates == [], "a lens that came with the capture is not judged"
     (gate,) = [gate for gate in FocalEvidence(500.0, deviation=0.02).gates if not gate.passed]
-    assert "10 % only" in gate.message and "sideways" in gate.advice
+    assert "16 % only" in gate.message and "sideways" in gate.advice
 
 
 def test_an_exif_that_the_pictures_contradict_is_told_and_not_believed(tmp_path: Path) -> None:
