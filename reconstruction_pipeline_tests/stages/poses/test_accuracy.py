@@ -42,11 +42,14 @@ TURNING = Way(
 
 @dataclass(frozen=True)
 class Case:
-    """`ate` and `rotation_deg`: what counts as right. `must`: "succeed", "refuse", or None where either will do."""
+    """`ate`, `rotation_deg` and `focal` (relative): what counts as right. `must`: "succeed", "refuse", "warn" (of what
+    the focal length is worth, or refuse), or None where either will do.
+    """
 
     way: Way
-    ate: float
-    rotation_deg: float
+    ate: float = 0.005
+    rotation_deg: float = 0.3
+    focal: float = 0.01
     must: str | None = None
 
     def pictures(self, name: str) -> list[Rgb]:
@@ -64,14 +67,14 @@ class Case:
 
 
 CASES = {
-    "loop": Case(LOOP, 0.005, 0.3, "succeed"),
-    "pure rotation": Case(TURNING, 0.0, 0.0, "refuse"),
-    "forward motion": Case(FORWARD, 0.02, 0.5),
-    "weak texture": Case(HALF_LOOP, 0.02, 1.0),
-    "repetition": Case(HALF_LOOP, 0.02, 1.0),
-    "blur": Case(HALF_LOOP, 0.02, 1.0),
-    "strong blur": Case(HALF_LOOP, 0.03, 1.5),
-    "exposure change": Case(HALF_LOOP, 0.01, 0.5, "succeed"),
+    "loop": Case(LOOP, must="succeed"),
+    "pure rotation": Case(TURNING, 0.0, 0.0, 0.0, must="refuse"),
+    "forward motion": Case(FORWARD),
+    "weak texture": Case(HALF_LOOP, 0.01),
+    "repetition": Case(HALF_LOOP),
+    "blur": Case(HALF_LOOP),
+    "strong blur": Case(HALF_LOOP, 0.03, 1.5, 0.08, must="warn"),
+    "exposure change": Case(HALF_LOOP, must="succeed"),
 }
 EVERY_CHANGE = ("loop",)
 
@@ -94,14 +97,21 @@ def test_right_or_refused(name: str, tmp_path: Path) -> None:
     if isinstance(outcome, str):
         assert case.must != "succeed", outcome
         assert len(outcome) > 20
+        print(f"{name} | refused: {outcome}")
         return
     errors = errors_of(outcome.model(), true_poses(case.way, COUNT))
-    print(f"{name}: {outcome.metrics['registered']} of {COUNT}, {errors}, focal {outcome.metrics['focal_px']}")
+    focal = outcome.metrics["focal_px"] / simulated.SIZE.focal_px - 1
+    warned = [gate.name for gate in outcome.verdict.warnings]
+    print(
+        f"{name} | {outcome.metrics['registered']} of {COUNT} | {100 * errors.ate:.2f} % | {errors.rotation_deg:.2f} |"
+        f" {100 * focal:+.2f} % | {100 * outcome.metrics['focal_deviation']:.2f} % | {', '.join(warned)}"
+    )
     assert case.must != "refuse"
-    assert errors.ate <= case.ate and errors.rotation_deg <= case.rotation_deg
+    assert errors.ate <= case.ate and errors.rotation_deg <= case.rotation_deg and abs(focal) <= case.focal
+    if case.must == "warn":
+        assert "focal_certain" in warned
     if case.must == "succeed":
         assert outcome.metrics["registered"] == COUNT
-        assert outcome.metrics["focal_px"] == pytest.approx(simulated.SIZE.focal_px, rel=0.01)
         up = np.mean(
             [i.rotation.T @ true_poses(case.way, COUNT)[i.name][0][:, 1] for i in outcome.model().images], axis=0
         )
@@ -136,7 +146,11 @@ def test_pycolmaps_synthetic_dataset(tmp_path: Path) -> None:
     poses = estimate_poses(keyframes, PoseSettings(threads=2), tmp_path / "poses")
     truth = {f"{i:05d}.jpg": (image.rotation, image.center) for i, image in enumerate(drawn.images)}
     errors = errors_of(poses.model(), truth)
-    print(f"pycolmap: {poses.metrics['registered']} of 10, {errors}, focal {poses.metrics['focal_px']}")
+    focal = poses.metrics["focal_px"] / 1280.0 - 1
+    print(
+        f"pycolmap's | {poses.metrics['registered']} of 10 | {100 * errors.ate:.2f} % | {errors.rotation_deg:.2f} |"
+        f" {100 * focal:+.2f} % | {100 * poses.metrics['focal_deviation']:.2f} % |"
+    )
     assert poses.metrics["registered"] == 10
     assert errors.ate <= 0.005 and errors.rotation_deg <= 0.3
-    assert poses.metrics["focal_px"] == pytest.approx(1280.0, rel=0.01)
+    assert abs(focal) <= 0.01
