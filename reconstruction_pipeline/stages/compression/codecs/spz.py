@@ -51,7 +51,7 @@ COLOUR = 0.15
 FINEST = 0.05
 """Positions are off by at most this share of the smaller splats' size, where 24 bits allow."""
 MOST_BITS = 20
-MOST_VIEWS = 20
+MOST_VIEWS = 10
 """So many of the captured views are enough for a mean."""
 STEPS = (2, 4)
 """Of SH coefficients, in 1/128: of degree 1, and above."""
