@@ -36,7 +36,8 @@ def write_sog(
     """Write `scene` to `path` and measure it; the attempt that is kept is the last one, returned with its price.
 
     `views`: those the encoder may look at; `tick(attempt, done, total)` after each measured view. The squared error
-    of the pictures goes with the price, so the price falls by what the loss is too large, as far as the ratio permits.
+    of the pictures goes with the price, so the price falls by what the loss is too large, as far as the ratio permits;
+    and rises where the file is too large but loses less than it may.
     """
     price = settings.price or default_price(scene.count)
     for attempt in range(ATTEMPTS):
@@ -53,12 +54,16 @@ def write_sog(
 
         delivery = deliver(path, scene, ply_bytes, options, yardstick, measured)
         loss = delivery.fidelity.loss_db if delivery.fidelity is not None else 0.0
-        excess = loss / (ENOUGH * settings.max_loss_db)
-        if settings.palette is not None or excess <= 1.0:
-            break
-        room = (delivery.ratio / (SPARE * settings.min_ratio)) ** (1.0 / GROWTH)
-        step = min(1.2 * excess, room, LARGEST_STEP)
-        if step < SMALLEST_STEP or attempt == ATTEMPTS - 1:
+        step = _step(loss / (ENOUGH * settings.max_loss_db), delivery.ratio / settings.min_ratio)
+        if settings.palette is not None or attempt == ATTEMPTS - 1 or 1 / SMALLEST_STEP < step < SMALLEST_STEP:
             break
         price /= step
     return delivery, price
+
+
+def _step(excess: float, room: float) -> float:
+    """What the price should be divided by, given the loss over what is aimed at, and the ratio over its limit."""
+    if excess > 1.0:
+        return max(min(1.2 * excess, (room / SPARE) ** (1.0 / GROWTH), LARGEST_STEP), 1.0)
+    # Too large a file that loses less than it may: as much dearer as either permits.
+    return min(max(0.8 * excess, room / SPARE, 1.0 / LARGEST_STEP), 1.0) if room < 1.0 else 1.0

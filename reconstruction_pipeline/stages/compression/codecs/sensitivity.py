@@ -21,7 +21,7 @@ from reconstruction_pipeline.stages.compression.codecs.importance import opacity
 from reconstruction_pipeline.stages.compression.codecs.rotations import multiply
 
 SIZE_PX = 480
-VIEWS = 48
+VIEWS = 24
 """Most views that are looked at, and their longest side."""
 PRIOR = 0.05
 """Share of the weights that comes from opacity and area alone: sides that no camera saw must not become arbitrary."""

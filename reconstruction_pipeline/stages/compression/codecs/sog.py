@@ -74,7 +74,7 @@ def encode(gaussians: Gaussians, degree: int, options: WriteOptions) -> tuple[di
     """`meta.json` and the pictures by file name, each (height, width, 4) uint8."""
     grid, low, size = _warped_grid(gaussians.means)
     order = morton_order(np.rint(grid).astype(np.uint16))
-    scene, grid = gaussians.take(order), grid[order]
+    scene, grid = _unit(gaussians.take(order)), grid[order]
     price = (options.price or default_price(scene.count)) * (1.0 if options.views else BLIND)
     seen = from_pictures(scene, options.views, options.seed) if options.views else from_shapes(scene)
     sh_meta: dict[str, Any] | None = None
@@ -112,6 +112,13 @@ def encode(gaussians: Gaussians, degree: int, options: WriteOptions) -> tuple[di
         meta["shN"] = sh_meta
         pictures |= sh_pictures
     return meta, pictures
+
+
+def _unit(scene: Gaussians) -> Gaussians:
+    """With quaternions of length 1."""
+    lengths = np.maximum(np.linalg.norm(scene.quats, axis=1, keepdims=True), 1e-12)
+    quats = (scene.quats / lengths).astype(np.float32)
+    return Gaussians(scene.means, scene.log_scales, quats, scene.opacity_logits, scene.sh)
 
 
 def _warped_grid(means: npt.NDArray[np.float32]) -> tuple[Floats, Floats, Floats]:

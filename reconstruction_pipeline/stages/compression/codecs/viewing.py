@@ -18,7 +18,7 @@ from reconstruction_pipeline.kernels.camera import PinholeView
 from reconstruction_pipeline.stages.compression.harmonics import basis
 
 SH_0 = 0.28209479177387814
-VIEWS = 32
+VIEWS = 16
 """Most views that are looked at."""
 MARGIN = 0.1
 """Splats this share of the picture outside its border still reach into it."""
