@@ -13,9 +13,9 @@ LEAST_GAP = 0.4
 # Of a window: the grid on which only the sharpest frame competes.
 GRID = 0.1
 # What a frame costs for each part of sharpness it lacks, where being half a window out of place costs 0.25 a side.
-SOFTNESS_COST = 2.0
+SOFTNESS_COST = 6.0
 # More than all the even spacing it could bring: a soft frame is taken for reach alone.
-SOFT_COST = 4.0
+SOFT_COST = 6.0
 # Per link length by which a gap is too long.
 REACH_COST = 40.0
 # Per window with sharp frames before the first frame or behind the last; a soft beginning or end is no loss.

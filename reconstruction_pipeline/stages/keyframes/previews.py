@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from reconstruction_pipeline.stages.keyframes.stretches import speed_of
+from reconstruction_pipeline.stages.keyframes.speed import speed_of
 
 if TYPE_CHECKING:
     from reconstruction_pipeline.stages.keyframes.analysis import Analysis

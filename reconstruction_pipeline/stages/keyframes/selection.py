@@ -11,12 +11,16 @@ from reconstruction_pipeline.stages.keyframes.analysis import Analysis
 from reconstruction_pipeline.stages.keyframes.chain import LEAST_GAP, best_chain
 from reconstruction_pipeline.stages.keyframes.settings import KeyframeSettings
 from reconstruction_pipeline.stages.keyframes.sharpness import relative_sharpness
+from reconstruction_pipeline.stages.keyframes.speed import speed_of
 
 Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 
 # Spacing follows parallax within these bounds, times that of plain image motion.
 DENSEST, SPARSEST = 1.5, 0.6
+# Frames a second grow with speed to the power of 1 - LINGERING, within a factor of MOST_LINGERING. Where the error of
+# a view grows with its distance from the nearest frame, to a power p, the mean over time is least for p / (p + 1).
+LINGERING, MOST_LINGERING = 0.4, 2.0
 # A path too long for the wanted count gets up to this many times as many.
 MOST_OF_COUNT = 1.5
 # At most this share of the chosen frames may be kept back from training: beyond it, soft is what the capture is.
@@ -79,7 +83,8 @@ def viewpoint(analysis: Analysis, scene: int) -> Array:
     """How far the viewpoint has come, one entry a frame: image motion, weighted by how much of it is parallax.
 
     Turning in place moves the picture as fast as walking does but shows nothing from a new place, so its frames
-    may lie further apart. As long in all as the motion itself.
+    may lie further apart. People move slowly where something matters: there frames lie closer than motion alone would
+    have it, though not as close as time would. As long in all as the motion itself.
     """
     spans = analysis.spans_of(scene)
     rate = np.ones(len(analysis.times))
@@ -90,6 +95,10 @@ def viewpoint(analysis: Analysis, scene: int) -> Array:
         for span, value in zip(spans, ratio, strict=True):
             rate[span.first + 1 : span.last + 1] = np.clip(value / usual, SPARSEST, DENSEST)
     members = analysis.scene == scene
+    speed = speed_of(np.maximum.accumulate(analysis.times[members]), analysis.progress[members])
+    usual = float(np.median(speed[speed > 0])) if (speed > 0).any() else 1.0
+    slow = (np.maximum(speed, 1e-9) / usual) ** -LINGERING
+    rate[members] *= np.clip(slow, 1 / MOST_LINGERING, MOST_LINGERING)
     steps = np.maximum(np.diff(analysis.progress[members], prepend=analysis.progress[members][0]), 0) * rate[members]
     total, weighted = float(np.ptp(analysis.progress[members])), float(steps.sum())
     result = np.zeros(len(analysis.times))

@@ -12,6 +12,7 @@ from reconstruction_pipeline.stages.keyframes.analysis import Analysis
 from reconstruction_pipeline.stages.keyframes.motion import FOLLOWED
 from reconstruction_pipeline.stages.keyframes.selection import Selection
 from reconstruction_pipeline.stages.keyframes.settings import KeyframeSettings
+from reconstruction_pipeline.stages.keyframes.speed import speed_of
 
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -20,7 +21,6 @@ Kind = Literal["fast", "blurred", "static", "dark", "burnt out", "textureless", 
 # Diagonals a second: at 1/60 s of exposure the first smears a 1080p picture over 18 pixels; below the second the
 # camera stands still.
 FAST, STILL = 0.5, 0.004
-SPEED_WINDOW_S = 0.4
 # Mean grey level below which, and share of white pixels above which, a picture says little.
 DARK_MEAN, BURNT_SHARE = 28.0, 0.25
 # Seconds: the shortest stretch worth telling, and the longest pause within one. Sharp frames between soft ones are what
@@ -81,15 +81,6 @@ def listed(stretches: list[Stretch], *kinds: Kind) -> str:
     told = sorted(of[:MOST_TOLD], key=lambda s: s.first_s)
     text = ", ".join(f"{s.first_s:.1f}-{s.last_s:.1f} s" for s in told)
     return text + (f" and {len(of) - len(told)} more" if len(of) > len(told) else "")
-
-
-def speed_of(times: Array, progress: Array) -> Array:
-    """Diagonals a second about each frame of one scene; `times` in seconds, not descending."""
-    before = np.interp(times - SPEED_WINDOW_S / 2, times, progress)
-    after = np.interp(times + SPEED_WINDOW_S / 2, times, progress)
-    first = np.maximum(times - SPEED_WINDOW_S / 2, times[0])
-    last = np.minimum(times + SPEED_WINDOW_S / 2, times[-1])
-    return np.asarray((after - before) / np.maximum(last - first, 1e-6))
 
 
 def _turning(analysis: Analysis, scene: int, settings: KeyframeSettings) -> Flags:
