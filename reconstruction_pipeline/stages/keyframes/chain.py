@@ -18,8 +18,9 @@ SOFTNESS_COST = 6.0
 SOFT_COST = 6.0
 # Per link length by which a gap is too long.
 REACH_COST = 40.0
-# Per window with sharp frames before the first frame or behind the last; a soft beginning or end is no loss.
-LEFT_OUT_COST = 6.0
+# Per window with sharp frames before the first frame or behind the last, so that a soft stretch does not cut off what
+# lies beyond it; a soft beginning or end is no loss.
+LEFT_OUT_COST = 40.0
 
 
 def best_chain(position: Array, reach: Array, lack: Array, soft: npt.NDArray[np.bool_]) -> Index:

@@ -139,6 +139,16 @@ def test_soft_frames_are_taken_for_reach_alone_and_not_trained_on() -> None:
     assert {result.reasons[i] for i in soft} == {"chosen for the poses only: soft, but it links the path"}
 
 
+def test_what_lies_beyond_a_soft_stretch_is_not_cut_off() -> None:
+    sharp = np.ones(300)
+    sharp[220:270] = 0.3  # a quarter of the diagonal, and only three windows behind it
+    sharp[:10] = 0.3  # a soft beginning leads nowhere
+    result = select(analysis_of(np.arange(300) * 0.005, sharp), KeyframeSettings(count=30))
+    assert result.chosen[-1] >= 290
+    assert 10 <= result.chosen[0] < 20
+    assert 1 <= (~result.train).sum() <= 4
+
+
 def test_a_soft_capture_is_trained_on_what_there_is() -> None:
     rng = np.random.default_rng(1)
     sharp = np.where(rng.random(300) < 0.03, 1.0, 0.2)
