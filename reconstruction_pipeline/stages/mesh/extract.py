@@ -134,6 +134,7 @@ def _surface(
 ) -> tuple[TriangleMesh, dict[str, Any]]:  # fmt: skip
     from reconstruction_pipeline.stages.mesh import clean
     from reconstruction_pipeline.stages.mesh.colour import colour_vertices
+    from reconstruction_pipeline.stages.mesh.denoise import denoise
     from reconstruction_pipeline.stages.mesh.files import TriangleMesh
     from reconstruction_pipeline.stages.mesh.surface_nets import extract_surface
     from reconstruction_pipeline.stages.mesh.tsdf import DepthView, fuse
@@ -152,6 +153,7 @@ def _surface(
     vertices = clean.smooth(vertices, faces, settings.smoothing_rounds)
     vertices, faces = clean.decimate(vertices, faces, settings.max_faces)
     vertices, faces = clean.drop_small_components(vertices, faces)
+    vertices = denoise(vertices, faces, settings.denoising_rounds, settings.denoising_sigma)
     progress.report(STAGE, 78, 100, "colours")
     normals = clean.vertex_normals(vertices, faces)
     colours = colour_vertices(vertices, faces, normals, *shots, slack=2 * voxel)

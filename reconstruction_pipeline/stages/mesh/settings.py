@@ -27,6 +27,10 @@ class MeshSettings:
     """Half the width of the distance field's band."""
     smoothing_rounds: int = 10
     """Rounds of Taubin smoothing of the surface."""
+    denoising_rounds: int = 25
+    """Rounds of bilateral filtering of the normals after decimation; 0 for none."""
+    denoising_sigma: float = 0.35
+    """Normals whose difference is longer than about this (0.35: 20 degrees) are of different surfaces."""
     max_hole_edges: int = 24
     """Holes with at most this many border edges are filled."""
     texture_side: int = 1600

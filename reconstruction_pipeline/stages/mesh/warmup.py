@@ -13,6 +13,7 @@ def compile_all() -> None:
     from reconstruction_pipeline.kernels.camera import PinholeView
     from reconstruction_pipeline.stages.mesh.clean import vertex_normals
     from reconstruction_pipeline.stages.mesh.colour import colour_vertices
+    from reconstruction_pipeline.stages.mesh.denoise import denoise
     from reconstruction_pipeline.stages.mesh.files import TriangleMesh
     from reconstruction_pipeline.stages.mesh.rendered_depth import keep_agreed, surface_view
     from reconstruction_pipeline.stages.mesh.settings import MeshSettings
@@ -29,6 +30,7 @@ def compile_all() -> None:
     field = fuse([DepthView(s.depth, s.cosine, s.view) for s in surfaces], np.full(3, -1.0), np.full(3, 3.0), 0.1, 4, 1)
     vertices, faces = extract_surface(field, 1.0)
     colours = np.zeros((32, 48, 3), np.uint8)
+    denoise(vertices, faces, 1, 0.3)
     normals = vertex_normals(vertices, faces)
     painted = colour_vertices(vertices, faces, normals, [view], [colours], [None], 0.1)
     texture_mesh(TriangleMesh(vertices, faces, normals, painted), [view], [colours], [None], 0.1)
