@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from reconstruction_pipeline.artifacts.guarded import ChildFailed, ChildLimits, GuardedChild
+from reconstruction_pipeline.stages.keyframes.bars import Borders, black_borders, common_bars
 
 WORKER = "reconstruction_pipeline.stages.keyframes.decode_worker"
 
@@ -47,7 +48,8 @@ class VideoReader:
     """Passes over one video stream (`stream` counts all streams of the file; None takes the first real video).
 
     After a pass, `errors` counts what would not decode in it, and `problem` completes "the decoder …" where it was
-    stopped or stopped itself before the end, and is empty otherwise.
+    stopped or stopped itself before the end, and is empty otherwise. `cut` is what `pictures` left out as black bars
+    on either side: parts of the stored width and height.
     """
 
     path: Path
@@ -55,16 +57,26 @@ class VideoReader:
     limits: DecodeLimits = DecodeLimits()
     errors: int = 0
     problem: str = ""
+    cut: tuple[float, float] = (0.0, 0.0)
+    _borders: list[Borders] = field(default_factory=list)
+    _shape: tuple[int, int] = (1, 1)
 
     def grays(self, max_size: int) -> Iterator[Decoded]:
         """Every frame in display order: luma (H, W), square pixels, as stored, longest side at most `max_size`."""
-        yield from self._pass(max_size, None)
+        self._borders.clear()
+        for decoded in self._pass(max_size, None):
+            self._shape = decoded.array.shape[:2]
+            self._borders.append(black_borders(decoded.array))
+            yield decoded
 
     def pictures(self, wanted: Sequence[tuple[int, float]], max_size: int) -> Iterator[Decoded]:
         """The frames of the given (index, time), ascending: (H, W, 3), upright, BT.709, longest side at most
-        `max_size`. Stretches without any of them are skipped where the file has key frames to skip to.
+        `max_size`. Stretches without any of them are skipped where the file has key frames to skip to. Black bars that
+        `grays` saw around every one of them are left out.
         """
         if wanted:
+            seen = [self._borders[index] for index, _ in wanted if index < len(self._borders)]
+            self.cut = common_bars(seen, self._shape)
             yield from self._pass(max_size, [(int(index), float(time)) for index, time in wanted])
 
     def _pass(self, max_size: int, wanted: list[tuple[int, float]] | None) -> Iterator[Decoded]:
@@ -76,6 +88,7 @@ class VideoReader:
             "max_frames": limits.max_frames,
             "size": max_size,
             "wanted": wanted,
+            "cut": self.cut,
         }
         self.errors, self.problem = 0, ""
         with GuardedChild(WORKER, request, ChildLimits(limits.memory_mb, limits.stall_s)) as child:

@@ -23,7 +23,7 @@ FRAMES_ASKED = 4
 
 def work(request: dict[str, Any], replies: Replies) -> None:
     """`request`: `path`, `stream`, `max_pixels`, `max_frames`, `size`, and `wanted`: null for all frames in grey, or a
-    list of [index, time] of those to be sent in colour.
+    list of [index, time] of those to be sent in colour, without what `cut` says.
     """
     stream = FrameStream(Path(request["path"]), request["stream"], request["max_pixels"], alive=replies.alive)
     problem = ""
@@ -31,7 +31,8 @@ def work(request: dict[str, Any], replies: Replies) -> None:
         if request["wanted"] is None:
             problem = _grays(stream, request["size"], request["max_frames"], replies)
         else:
-            _pictures(stream, request["size"], [(int(i), float(t)) for i, t in request["wanted"]], replies)
+            wanted = [(int(i), float(t)) for i, t in request["wanted"]]
+            _pictures(stream, request["size"], wanted, tuple(request["cut"]), replies)
     except av.error.FFmpegError as error:
         if error.errno == errno.ENOMEM:
             raise MemoryError from error
@@ -48,7 +49,9 @@ def _grays(stream: FrameStream, size: int, max_frames: int, replies: Replies) ->
     return ""
 
 
-def _pictures(stream: FrameStream, size: int, wanted: list[tuple[int, float]], replies: Replies) -> None:
+def _pictures(
+    stream: FrameStream, size: int, wanted: list[tuple[int, float]], cut: tuple[float, float], replies: Replies
+) -> None:
     reformatter, sent, peak = VideoReformatter(), 0, None
     for frame in stream.frames([time for _, time in wanted]):
         # Early frames say it for all, and a pass begins at the first. Asking ties the frame into a reference cycle, so
@@ -58,7 +61,7 @@ def _pictures(stream: FrameStream, size: int, wanted: list[tuple[int, float]], r
         index, time = wanted[sent]
         if frame.time_s != time if stream.skipped else frame.index != index:
             continue
-        rgb = upright_frame(reformatter, frame.picture, stream.aspect, size, peak or HDR_PEAK_NITS)
+        rgb = upright_frame(reformatter, frame.picture, stream.aspect, size, peak or HDR_PEAK_NITS, cut)
         _send(replies, Frame(index, time, None), rgb)
         gc.collect()
         sent += 1

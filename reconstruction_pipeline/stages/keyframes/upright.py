@@ -31,13 +31,21 @@ def gray_frame(reformatter: Any, frame: Any, aspect: float, max_size: int) -> Rg
     return np.asarray(small.to_ndarray())
 
 
-def upright_frame(reformatter: Any, frame: Any, aspect: float, max_size: int, peak_nits: float = HDR_PEAK_NITS) -> Rgb:
+def upright_frame(
+    reformatter: Any,
+    frame: Any,
+    aspect: float,
+    max_size: int,
+    peak_nits: float = HDR_PEAK_NITS,
+    cut: tuple[float, float] = (0.0, 0.0),
+) -> Rgb:
     """(H, W, 3) of a PyAV frame: square pixels, display matrix applied, BT.709, longest side at most `max_size`.
 
     `aspect` is the stream's sample aspect ratio (pixel width over height), `peak_nits` the brightest light of an HDR
-    video, the same for all its frames (`signal_peak`).
+    video, the same for all its frames (`signal_peak`). `cut` is what to leave out on either side, as parts of the
+    stored width and height (`bars.common_bars`).
     """
-    width, height = _size(frame, aspect, max_size)
+    width, height = _size(frame, aspect, max_size, cut)
     transfer = int(frame.color_trc or 0)
     options = {"width": width, "height": height, "interpolation": EXACTLY, **_colours(frame)}
     if is_hdr(transfer):
@@ -46,7 +54,8 @@ def upright_frame(reformatter: Any, frame: Any, aspect: float, max_size: int, pe
     else:
         image = reformatter.reformat(frame, format="rgb24", **options).to_ndarray()
         image = to_bt709_primaries(image, int(frame.color_primaries or 0))
-    return np.ascontiguousarray(_turned(image, display_matrix(frame)))
+    x, y = round(cut[0] * width), round(cut[1] * height)
+    return np.ascontiguousarray(_turned(image[y : height - y, x : width - x], display_matrix(frame)))
 
 
 def display_matrix(frame: Any) -> tuple[int, int, int, int]:
@@ -88,10 +97,11 @@ def _turned(image: Rgb, matrix: tuple[int, int, int, int]) -> Rgb:
     return image[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1]
 
 
-def _size(frame: Any, aspect: float, max_size: int) -> tuple[int, int]:
+def _size(frame: Any, aspect: float, max_size: int, cut: tuple[float, float] = (0.0, 0.0)) -> tuple[int, int]:
+    """(width, height) of the whole frame when what `cut` leaves of it fits `max_size`."""
     sane = aspect if 1 / LARGEST_ASPECT <= aspect <= LARGEST_ASPECT else 1.0
     width, height = frame.width * sane, frame.height
-    scale = min(1.0, max_size / max(width, height))
+    scale = min(1.0, max_size / max(width * (1 - 2 * cut[0]), height * (1 - 2 * cut[1])))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 

@@ -50,7 +50,7 @@ def from_video(
     times = analysis.times[selection.chosen]
     write_video_gps(workspace, source.gps(), dict(zip(names, times.tolist(), strict=True)))
     places = dict(zip(names, zip(selection.chosen.tolist(), times.tolist(), strict=True), strict=True))
-    write_video_masks(workspace, source, places, (height, width), len(analysis.times))
+    write_video_masks(workspace, source, places, (height, width), len(analysis.times), reader.cut)
     stretches = find_stretches(analysis, selection, settings)
     _write_previews(workspace, analysis, selection, stretches, names)
     blur = float(np.median(blurs))
@@ -58,6 +58,7 @@ def from_video(
     metrics = {
         "frames_decoded": len(analysis.times),
         "selected": len(names),
+        "bars_cut": round(2 * max(reader.cut), 4),
         "for_poses_only": int((~selection.train).sum()),
         "duration_s": round(float(np.ptp(analysis.times)), 3),
         "scenes": int(analysis.scene.max()) + 1,

@@ -29,11 +29,13 @@ def write_video_masks(
     frames: Mapping[str, tuple[int, float]],
     size: tuple[int, int],
     frame_count: int,
+    cut: tuple[float, float] = (0.0, 0.0),
 ) -> int:
     """`masks/<name>.png` of every keyframe, (height, width) = `size`, 255 counts and 0 is ignored; how many.
 
     `frames` gives the (index, time in seconds) of each keyframe, and `frame_count` how many frames the video has: a
-    mask video is matched by time, a folder of masks must have one for each frame. Nothing is written, and 0 returned,
+    mask video is matched by time, a folder of masks must have one for each frame. `cut` is what the keyframes lack of
+    the stored width and height on either side (`VideoReader.cut`). Nothing is written, and 0 returned,
     for a video without masks. Raises `InputRejected` for masks that do not fit the video.
     """
     given = source.video_masks
@@ -52,7 +54,7 @@ def write_video_masks(
     folder.mkdir(exist_ok=True)
     turns = round(float(source.probe().get("rotation_deg", 0)) / 90) % 4
     for name, mask in masks.items():
-        Image.fromarray(_fitted(mask, size, turns, given[0].name)).save(folder / f"{name}.png")
+        Image.fromarray(_fitted(mask, size, turns, cut, given[0].name)).save(folder / f"{name}.png")
     return len(masks)
 
 
@@ -70,6 +72,8 @@ def _of_video(path: Path, times: Mapping[str, float]) -> dict[str, Mask]:
                 f" {there.max():.1f} s); it must run along with the whole video."
             )
     wanted = [moments[row] for row in sorted(set(nearest.values()))]
+    # The bars of a mask are its own content.
+    reader = VideoReader(path)
     masks = {decoded.index: decoded.array.mean(axis=2) for decoded in reader.pictures(wanted, LARGEST_SIDE)}
     if len(masks) != len(wanted):
         raise InputRejected(f"{path.name}: {len(wanted) - len(masks)} masks do not decode; make the mask video again.")
@@ -89,13 +93,17 @@ def _black_and_white(counts: npt.NDArray[np.bool_]) -> Mask:
     return np.where(counts, 255, 0).astype(np.uint8)
 
 
-def _fitted(mask: Mask, size: tuple[int, int], turns: int, name: str) -> Mask:
-    """At the keyframe's size. Tools make masks of the upright picture, or of the pixels as stored, a quarter turn
-    (`turns`, counter-clockwise) from it; the shape tells which.
+def _fitted(mask: Mask, size: tuple[int, int], turns: int, cut: tuple[float, float], name: str) -> Mask:
+    """Cut like the keyframe and at its size. Tools make masks of the upright picture, or of the pixels as stored, a
+    quarter turn (`turns`, counter-clockwise) from it; the shape tells which.
     """
     height, width = size
-    if turns % 2 and (mask.shape[1] > mask.shape[0]) != (width > height):
+    across, down = cut[::-1] if turns % 2 else cut
+    whole_width, whole_height = width / (1 - 2 * across), height / (1 - 2 * down)
+    if turns % 2 and (mask.shape[1] > mask.shape[0]) != (whole_width > whole_height):
         mask = np.rot90(mask, turns)
+    x, y = round(across * mask.shape[1]), round(down * mask.shape[0])
+    mask = mask[y : mask.shape[0] - y, x : mask.shape[1] - x]
     if abs(mask.shape[1] / mask.shape[0] - width / height) > 0.02 * width / height:
         raise InputRejected(
             f"{name}: the masks are {mask.shape[1]}x{mask.shape[0]}, not the shape of the video ({width}x{height});"

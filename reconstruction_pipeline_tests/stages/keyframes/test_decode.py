@@ -11,6 +11,7 @@ from av.video.reformatter import VideoReformatter
 
 from reconstruction_pipeline.stages.ingest.limits import IngestLimits
 from reconstruction_pipeline.stages.ingest.probe import probe_here
+from reconstruction_pipeline.stages.keyframes.bars import black_borders, common_bars
 from reconstruction_pipeline.stages.keyframes.decode import DecodeLimits, VideoReader
 from reconstruction_pipeline.stages.keyframes.frames import FrameStream
 from reconstruction_pipeline.stages.keyframes.upright import gray_frame, upright_frame
@@ -197,6 +198,29 @@ def test_a_playlist_opens_no_other_file(tmp_path: Path) -> None:
     (tmp_path / "list.mp4").write_text(f"ffconcat version 1.0\nfile {tmp_path / 'a.mp4'}\n")
     reader = VideoReader(tmp_path / "list.mp4")
     assert list(reader.grays(640)) == []
+
+
+def test_black_bars_around_the_chosen_frames_are_cut_off(tmp_path: Path) -> None:
+    """Six frames between bars, six of another shape, as an editor joins them."""
+    boxed = [np.pad(image[:, :80], ((0, 0), (40, 40), (0, 0))) for image in FRAMES[:6]]
+    path = write_video(tmp_path / "boxed.mp4", [*boxed, *FRAMES[6:12]])
+    reader = VideoReader(path)
+    places = [(gray.index, gray.time_s) for gray in reader.grays(640)]
+    first, *_ = reader.pictures(places[1:5], 640)
+    assert 74 <= first.array.shape[1] <= 79 and first.array.shape[0] == 96
+    assert reader.cut[0] == pytest.approx(0.25, abs=0.02) and reader.cut[1] == 0
+    inset = (80 - first.array.shape[1]) // 2
+    assert np.abs(first.array.astype(float) - FRAMES[1][:, inset : inset + first.array.shape[1]]).mean() < 8
+    whole, *_ = reader.pictures(places[4:8], 640)
+    assert whole.array.shape == (96, 160, 3) and reader.cut == (0, 0)
+    assert next(reader.pictures(places[1:5], 48)).array.shape[0] == 48
+
+
+def test_dark_edges_are_not_bars() -> None:
+    borders = [(40, 41, 3, 3), (39, 40, 0, 5)]
+    assert common_bars(borders, (96, 160)) == (40 / 160, 0)
+    assert common_bars([(40, 0, 0, 0)], (96, 160)) == (0, 0), "on one side only"
+    assert common_bars([black_borders(np.zeros((96, 160), np.uint8))], (96, 160)) == (0, 0), "a black frame"
 
 
 def test_the_real_turned_video_is_the_other_one_turned() -> None:

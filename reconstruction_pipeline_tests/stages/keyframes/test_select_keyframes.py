@@ -228,7 +228,7 @@ def test_real_captures_with_nothing_to_reconstruct(tmp_path: Path, name: str, ga
         ("rotmeta90_alvaar", set(), (674, 364)),
         ("vfr_alvaar", set(), (364, 674)),
         ("truncated_60pct_faststart", {"complete"}, (364, 674)),
-        ("two_unrelated_scenes_cut", {"one_scene"}, (720, 720)),
+        ("two_unrelated_scenes_cut", {"one_scene"}, (362, 676)),
         ("very_blurry_alvaar", {"sharp"}, (364, 674)),
         ("rotation_only_synthetic", {"parallax"}, (960, 540)),
         ("hlg10bit_hevc_rot90_editlist_86f", {"parallax"}, (576, 1024)),
