@@ -120,7 +120,7 @@ def test_run_stops_at_the_keyframes(bad: Bad, cli: Cli, storage: Path) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("bad", DOUBTFUL, ids=str)
 def test_run_goes_as_far_as_the_capture_allows(bad: Bad, cli: Cli, storage: Path) -> None:
-    done = cli("run", capture(bad), "--preset", "fastest")
+    done = cli("run", capture(bad), "--preset", "balanced")
     assert done.code in bad.codes, done.err
     assert "Traceback" not in done.err + done.out
     numbers = json.loads((storage / "deliverables" / bad.name / "metrics.json").read_text())
