@@ -257,6 +257,8 @@ def _project(video: Path, sides: Contest, folder: Path) -> dict[int, Any]:
         grays[decoded.index] = gray_of(decoded.array, SHARPNESS_SIZE)
         size = decoded.array.shape[1], decoded.array.shape[0]
         rows.append({"name": _name(decoded.index), "timestamp_s": decoded.time_s, "width": size[0], "height": size[1]})
+    if len(rows) != len(frames):
+        raise RuntimeError(f"{video}: only {len(rows)} of {len(frames)} frames decode.")
     wanted = {row["name"] for row in rows}
     for stray in (folder / "images").iterdir():
         if stray.name not in wanted:
