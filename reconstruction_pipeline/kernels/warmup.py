@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-STEPS = ("forward", "backward", "loss", "optimiser", "noise", "colour")
+STEPS = ("forward", "backward", "loss", "optimiser", "noise", "colour", "compression")
 
 
 def compile_all(progress_callback: Callable[[float, str], None] | None = None) -> None:
@@ -16,12 +16,15 @@ def compile_all(progress_callback: Callable[[float, str], None] | None = None) -
     called before each part and at the end.
     """
     from reconstruction_pipeline.kernels.adam import adam_step
+    from reconstruction_pipeline.kernels.cheapest import cheapest_codes, cheapest_rotations
     from reconstruction_pipeline.kernels.colour import fitted_gain, scale_channels
     from reconstruction_pipeline.kernels.langevin import add_colour_gradient, add_noise, regularise
     from reconstruction_pipeline.kernels.layout import ROWS, aligned_zeros
     from reconstruction_pipeline.kernels.loss import l1_ssim
     from reconstruction_pipeline.kernels.made_scene import bench_view, made_scene
+    from reconstruction_pipeline.kernels.nearest import nearest
     from reconstruction_pipeline.kernels.rasterizer import Rasterizer
+    from reconstruction_pipeline.kernels.sparse_rounding import first_bits, sparse_round
 
     def report(step: int) -> None:
         if progress_callback is not None:
@@ -48,6 +51,12 @@ def compile_all(progress_callback: Callable[[float, str], None] | None = None) -
     report(5)
     gain = fitted_gain(rendered.image, target).astype(np.float32)
     scale_channels(gradient, gain)
+    report(6)
+    ones = np.ones((count, 4), np.float32)
+    cheapest_codes(ones[:, 0], ones[:, 0], np.zeros(256), np.zeros(256), 1.0)
+    cheapest_rotations(0.5 * ones, ones[:, :3], 0.5 * ones[:1], np.arange(3)[None], np.zeros((4, 256)), 1.0)
+    sparse_round(np.ones((count, 3, 3), np.float32), ones[:, 0], np.eye(3, dtype=np.float32), 0.1, 1.0, first_bits())
+    nearest(ones, ones[:3])
     report(len(STEPS))
 
 
