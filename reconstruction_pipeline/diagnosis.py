@@ -29,7 +29,7 @@ def examine(cuda: bool = False) -> list[Finding]:
 
     Not the GPU itself: an image is made where there is none, and must not be made without the parts.
     """
-    parts = [_cores(), _memory(), _disk(), *_modules(), _codec(), _threading(), _viewer(), _lpips()]
+    parts = [_cores(), _memory(), _disk(), *_modules(), _codec(), _threading(), _viewer(), _lpips(), _depth_model()]
     return [*parts, _cuda_parts(needed=cuda), _gpu(needed=False)]
 
 
@@ -121,6 +121,22 @@ def _lpips() -> Finding:
     except InvalidArtifact as error:
         return Finding("LPIPS", False, str(error), "runs that would measure it stop before training.", needed=False)
     return Finding("LPIPS", True, str(weights / SUBFOLDER), needed=False)
+
+
+def _depth_model() -> Finding:
+    from reconstruction_pipeline.stages.depth.monocular.session import DepthModel
+    from reconstruction_pipeline.stages.depth.monocular.weights import COMMAND, DEPTH_ANYTHING, default_path, find_model
+
+    places, cost = load_settings(), "depth is multi-view alone; nothing else changes."
+    try:
+        if (file := find_model(places.weights, places.depth_model)) is None:
+            wanted = f"{DEPTH_ANYTHING.url} ({DEPTH_ANYTHING.licence}), which '{COMMAND}' fetches"
+            where = default_path(places.weights)
+            return Finding("depth model", False, f"no {where}: {wanted}", cost, needed=False)
+        provider = DepthModel(file.path).provider
+    except (InvalidArtifact, MissingRequirement) as error:
+        return Finding("depth model", False, str(error), cost, needed=False)
+    return Finding("depth model", True, f"{file.path} (SHA-256 {file.sha256}) on {provider}", needed=False)
 
 
 def _cuda_parts(needed: bool) -> Finding:

@@ -8,6 +8,7 @@
   (default: `.scratch/` in a local storage, else a folder in the system's).
 - `RECONSTRUCTION_WEIGHTS`: local folder of optional model weights, such as those of LPIPS
   (default: `weights/` in a local storage).
+- `DEPTH_MODEL_PATH`: an ONNX file of a monocular depth model, in place of the one in the weights (default: none).
 - `DAGSTER_HOME`: Dagster's instance (default: `dagster_home/` in a local storage).
 
 How it is operated, all optional (`Operation`):
@@ -62,6 +63,7 @@ class Settings:
     weights: Path
     dagster_home: Path
     operation: Operation = field(default_factory=Operation)
+    depth_model: Path | None = None
 
     @property
     def storage_is_local(self) -> bool:
@@ -106,6 +108,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         scratch = Path(tempfile.gettempdir()) / "reconstruction_scratch"
         uploads = base.parent / "uploads"
     watched = env.get("RECONSTRUCTION_UPLOADS") or str(uploads)
+    depth_model = env.get("DEPTH_MODEL_PATH")
     return Settings(
         storage=storage,
         uploads=watched if not _is_local(watched) else str(_local_path(watched)),
@@ -113,6 +116,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         weights=Path(env.get("RECONSTRUCTION_WEIGHTS") or home / "weights").expanduser().resolve(),
         dagster_home=Path(env.get("DAGSTER_HOME") or home / "dagster_home").expanduser().resolve(),
         operation=_operation(env),
+        depth_model=Path(depth_model).expanduser().resolve() if depth_model else None,
     )
 
 
@@ -184,4 +188,6 @@ def use_dagster_home(settings: Settings) -> None:
     os.environ["RECONSTRUCTION_UPLOADS"] = settings.uploads
     os.environ["RECONSTRUCTION_SCRATCH"] = str(settings.scratch)
     os.environ["RECONSTRUCTION_WEIGHTS"] = str(settings.weights)
+    if settings.depth_model:
+        os.environ["DEPTH_MODEL_PATH"] = str(settings.depth_model)
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")

@@ -21,13 +21,22 @@ class Target(StrEnum):
     cuda = "cuda"
 
 
+class Download(StrEnum):
+    """What `doctor --download` can fetch."""
+
+    depth_model = "depth-model"
+
+
 def doctor(
     strict: bool = typer.Option(False, "--strict", help="Fail (exit code 4) when a needed part is missing."),
     for_: Target = typer.Option(Target.cpu, "--for", help="What the machine is to be used for."),
+    download: Download | None = typer.Option(None, "--download", help="First fetch this optional part, about 100 MB."),
 ) -> int:
     """Say what this machine has, and what each missing part costs."""
     from reconstruction_pipeline.diagnosis import examine
 
+    if download is Download.depth_model:
+        _fetch_depth_model()
     rows = examine(cuda=for_ is Target.cuda)
     width = max(len(row.part) for row in rows)
     for row in rows:
@@ -39,6 +48,14 @@ def doctor(
     if strict and missing:
         raise MissingRequirement(f"this machine lacks {', '.join(missing)}; see the lines above.")
     return 0
+
+
+def _fetch_depth_model() -> None:
+    from reconstruction_pipeline.settings import load_settings
+    from reconstruction_pipeline.stages.depth.monocular.weights import DEPTH_ANYTHING, download_model
+
+    file = download_model(load_settings().weights)
+    typer.echo(f"{file.path} is there ({DEPTH_ANYTHING.licence}, SHA-256 {file.sha256}).")
 
 
 def ui(

@@ -54,6 +54,10 @@ FIGURES: Mapping[str, tuple[Column, ...]] = {
         ("coverage", "float", "Mean share of the pixels with depth."),
         ("sparse_within_5_percent", "float", "Share of sparse points that the depth meets within 5 %."),
         ("median_relative_error_to_sparse", "float", "Relative, at the sparse points."),
+        ("monocular", "string", "Whether a monocular model was used, or why not."),
+        ("monocular_images", "int", "Images whose monocular map fits their sparse points."),
+        ("monocular_rejected", "int", "Images whose monocular map does not."),
+        ("monocular_filled_share", "float", "Mean share of the pixels whose depth is monocular."),
     ),
     "gaussian_splats": (
         ("count", "int", "Gaussians."),

@@ -54,6 +54,7 @@ CAMERA_POSES = (
 DEPTH_MAPS = (
     ("depth_agrees_with_sparse", "warn"),
     ("depth_coverage", "warn"),
+    ("monocular_depth", "warn"),
 )
 
 GAUSSIAN_SPLATS = (

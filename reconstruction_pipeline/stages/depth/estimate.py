@@ -19,7 +19,10 @@ from reconstruction_pipeline.artifacts.errors import StageFailed
 from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.artifacts.verdict import Verdict
 from reconstruction_pipeline.artifacts.views import fit, pinhole_view, read_picture, what_counts
-from reconstruction_pipeline.stages.depth.gates import measure, verdict_of
+from reconstruction_pipeline.stages.depth.edges import beside_an_edge
+from reconstruction_pipeline.stages.depth.gates import measure, sparse_pixels, verdict_of
+from reconstruction_pipeline.stages.depth.monocular.fill import View
+from reconstruction_pipeline.stages.depth.monocular.stage import Monocular
 from reconstruction_pipeline.stages.depth.preview import write_strip
 from reconstruction_pipeline.stages.depth.settings import DepthSettings
 
@@ -38,8 +41,6 @@ MIN_POINTS = 10
 MAX_THREADS = 8
 SPECKLE_PX = 48
 """Connected patches of fewer pixels are dropped: they agree by chance."""
-EDGE_JUMP = 0.03
-"""A change of the inverse depth's slope by more, relatively, over two pixels is an edge."""
 
 
 class _Scene(NamedTuple):
@@ -55,7 +56,14 @@ class _Scene(NamedTuple):
     neighbours: list[list[int]]
 
 
-def estimate_depth(poses: CameraPoses, settings: DepthSettings, workspace: Path, progress: Progress) -> DepthMaps:
+def estimate_depth(
+    poses: CameraPoses,
+    settings: DepthSettings,
+    workspace: Path,
+    progress: Progress,
+    weights_folder: Path | None = None,
+    depth_model: Path | None = None,
+) -> DepthMaps:
     """Depth maps of the images, in `workspace`.
 
     Every image is matched against its best neighbours over planes of equal inverse-depth steps between
@@ -70,7 +78,8 @@ def estimate_depth(poses: CameraPoses, settings: DepthSettings, workspace: Path,
             "depth_maps: no image shares enough points with another from a different position; "
             "check camera_poses and film with more sideways movement."
         )
-    steps = 2 * len(usable)
+    monocular = Monocular.open(weights_folder, depth_model, settings)
+    steps = (3 if monocular.model else 2) * len(usable)
     raw: dict[int, Stereo] = {}
     for i, stereo in _in_threads(lambda i: _match(scene, i, settings), usable, settings.threads):
         raw[i] = stereo
@@ -79,17 +88,31 @@ def estimate_depth(poses: CameraPoses, settings: DepthSettings, workspace: Path,
     for i, depth_map in _in_threads(lambda i: _agreed(scene, raw, i, settings), usable, settings.threads):
         maps[scene.model.images[i].name] = depth_map
         progress.report(STAGE, len(usable) + len(maps), steps, scene.model.images[i].name)
+    metrics = measure(scene.model, scene.views, maps, scene.counts)
+    if monocular.model:
+        views = {scene.model.images[i].name: _view_of(scene, i, poses, maps) for i in usable}
+        maps = monocular.fill(views, settings, lambda k, name: progress.report(STAGE, 2 * len(usable) + k, steps, name))
     _write(workspace, maps)
     in_order = [maps.get(image.name) for image in scene.model.images]
     write_strip(workspace / "previews" / "depth_strip.jpg", scene.pictures, in_order)
-    metrics = measure(scene.model, scene.views, maps, scene.counts)
     metrics |= {
         "planes": round(float(np.mean([raw[i].planes for i in usable]))),
         "neighbours": round(float(np.mean([len(_swept(scene, i, settings)) for i in usable])), 2),
         "backend": "plane_sweep_cpu",
         "fallback_level": 0,
+        **monocular.metrics,
     }
-    return DepthMaps(workspace, metrics, Verdict.of(verdict_of(metrics, settings)))
+    return DepthMaps(workspace, metrics, Verdict.of([*verdict_of(metrics, settings), *monocular.gates()]))
+
+
+def _view_of(scene: _Scene, i: int, poses: CameraPoses, maps: dict[str, DepthMap]) -> View:
+    """What filling wants to know about image i."""
+    image, view = scene.model.images[i], scene.views[i]
+    rows, columns, depths = sparse_pixels(scene.model, image, view)
+    neighbours = [scene.model.images[j].name for j in scene.neighbours[i]]
+    near, far = depth_range(_points_of(scene, i))
+    path = poses.image_path(image.name)
+    return View(view, path, maps[image.name], scene.counts[i], rows, columns, depths, near, far, neighbours)
 
 
 def _load(poses: CameraPoses, settings: DepthSettings) -> _Scene:
@@ -168,22 +191,6 @@ def _agreed(scene: _Scene, raw: dict[int, Stereo], i: int, settings: DepthSettin
     trust = votes * (0.5 + 0.5 * raw[i].matching) * np.where(beside_an_edge(raw[i].depth), 0.4, 1.0)
     confidence = np.where(kept > 0, trust, 0)
     return DepthMap(kept, confidence.astype(np.float32))
-
-
-def beside_an_edge(depth: Array) -> npt.NDArray[np.bool_]:
-    """Where (H, W) a jump of the depth is about as near as the matching window is wide.
-
-    There the nearer surface grows over the farther one, in all views alike, so that agreement proves
-    little. Inverse depth is linear on a plane, however slanted: its second difference shows only jumps.
-    """
-    import cv2
-
-    inverse = np.pad(1 / np.where(depth > 0, depth, np.inf), 2, mode="reflect", reflect_type="odd")  # straight on
-    middle = inverse[2:-2, 2:-2]
-    across = np.abs(inverse[2:-2, :-4] + inverse[2:-2, 4:] - 2 * middle)
-    down = np.abs(inverse[:-4, 2:-2] + inverse[4:, 2:-2] - 2 * middle)
-    jumps = (np.maximum(across, down) > EDGE_JUMP * middle).astype(np.uint8)
-    return np.asarray(cv2.dilate(jumps, np.ones((3, 3), np.uint8)) > 0)
 
 
 def without_specks(depth: Array, tolerance: float) -> Array:

@@ -58,14 +58,22 @@ def relative_errors(
     model: ColmapModel, image: PosedImage, view: PinholeView, depth: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float64]:
     """|map / point - 1| at the image's sparse points that fall on a known depth."""
+    rows, columns, z = sparse_pixels(model, image, view)
+    found = depth[rows, columns].astype(float)
+    known = found > 0
+    return np.asarray(np.abs(found[known] / z[known] - 1))
+
+
+def sparse_pixels(
+    model: ColmapModel, image: PosedImage, view: PinholeView
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+    """Rows, columns (M,) in a map of the view's size, and depths (M,) of the image's sparse points in front of it."""
     camera = model.cameras[image.camera_id]
     z = model.xyz[image.point_rows] @ image.rotation[2] + image.translation[2]
-    column = np.floor(image.xy[:, 0] * view.width / camera.width).astype(int)
-    row = np.floor(image.xy[:, 1] * view.height / camera.height).astype(int)
+    column = np.floor(image.xy[:, 0] * view.width / camera.width).astype(np.intp)
+    row = np.floor(image.xy[:, 1] * view.height / camera.height).astype(np.intp)
     inside = (z > 0) & (column >= 0) & (row >= 0) & (column < view.width) & (row < view.height)
-    found = depth[row[inside], column[inside]].astype(float)
-    known = found > 0
-    return np.asarray(np.abs(found[known] / z[inside][known] - 1))
+    return row[inside], column[inside], np.asarray(z[inside], float)
 
 
 def verdict_of(metrics: dict[str, Any], settings: DepthSettings) -> list[Gate]:

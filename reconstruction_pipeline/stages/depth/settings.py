@@ -22,6 +22,14 @@ class DepthSettings:
     """Two views agree about a surface when their depths differ by less than this share."""
     min_consistent: int = 2
     """Neighbours that must agree before a depth is kept (fewer where an image has fewer)."""
+    monocular_side: int = 518
+    """Shorter side (px) of the monocular network's input, where its export leaves the size open."""
+    monocular_residual: float = 0.1
+    """Its map of an image is refused when it misses the sparse points by more, relatively, in the median."""
+    monocular_min_inliers: int = 30
+    """It is refused, too, when fewer sparse points are met within that."""
+    monocular_tolerance: float = 0.03
+    """Views agree about filled depth within this share: such maps are coarser than measured ones."""
     threads: int | None = None
     """Images done at the same time; each needs about 60 MB. None: as many as there are cores, at most 8."""
     accepted_share: float = 0.6
