@@ -54,7 +54,7 @@ def _fetch_depth_model() -> None:
     from reconstruction_pipeline.settings import load_settings
     from reconstruction_pipeline.stages.depth.monocular.weights import DEPTH_ANYTHING, download_model
 
-    file = download_model(load_settings().weights)
+    file = download_model(load_settings().weights, DEPTH_ANYTHING)
     typer.echo(f"{file.path} is there ({DEPTH_ANYTHING.licence}, SHA-256 {file.sha256}).")
 
 

@@ -19,6 +19,8 @@ PAIRS = 300
 ROUNDS = 10
 TUKEY = 4.685
 """Tukey's constant, in standard deviations."""
+BETTER_THAN_FLAT = 0.6
+"""The error must be below this share of that of one depth for the whole image: any map fits a flat scene."""
 
 
 class Alignment(NamedTuple):
@@ -44,7 +46,8 @@ def align(predicted: Doubles, depth: Doubles, limit: float, min_inliers: int) ->
     """Fit `predicted` (M,), larger is nearer, to points at z `depth` (M,) > 0 in world units.
 
     Refused where the median relative error exceeds `limit`, fewer than `min_inliers` points are met within
-    `limit`, or nearer is not larger. The same input gives the same result.
+    `limit`, nearer is not larger, or one depth for all points would do nearly as well. The same input gives the
+    same result.
     """
     finite = np.isfinite(predicted)
     x, z = predicted[finite], depth[finite]
@@ -61,6 +64,8 @@ def align(predicted: Doubles, depth: Doubles, limit: float, min_inliers: int) ->
         return Alignment(scale, shift, residual, inliers, "nearer is not larger in it")
     if residual > limit:
         return Alignment(scale, shift, residual, inliers, f"it misses the sparse points by {100 * residual:.0f} %")
+    if residual > BETTER_THAN_FLAT * float(np.median(np.abs(np.median(y) * z - 1))):
+        return Alignment(scale, shift, residual, inliers, "it says little about these points' depth")
     if inliers < min_inliers:
         return Alignment(scale, shift, residual, inliers, f"only {inliers} sparse points fit")
     return Alignment(scale, shift, residual, inliers)
