@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -137,9 +138,9 @@ def test_without_a_model_the_metadata_says_so(alone: DepthMaps) -> None:
     assert "monocular_depth" not in [gate.name for gate in alone.verdict.gates]
 
 
-@pytest.mark.parametrize("case", ["corrupt", "wrong checksum", "missing", "fails"])
+@pytest.mark.parametrize("case", ["corrupt", "wrong checksum", "missing", "fails", "no ONNX Runtime"])
 def test_a_model_that_cannot_be_used_is_one_sentence_and_the_multi_view_path(
-    case: str, poses: CameraPoses, alone: DepthMaps, tmp_path: Path
+    case: str, poses: CameraPoses, alone: DepthMaps, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = tmp_path / "own.onnx"
     if case == "corrupt":
@@ -148,6 +149,9 @@ def test_a_model_that_cannot_be_used_is_one_sentence_and_the_multi_view_path(
         write_network(model).with_name("own.onnx.sha256").write_text(f"{'0' * 64}  own.onnx\n")
     elif case == "fails":
         write_network(model, fails=True)
+    elif case == "no ONNX Runtime":
+        write_network(model)
+        monkeypatch.setitem(sys.modules, "onnxruntime", None)
     recorded = run(poses, tmp_path / "depth", model)
     maps = recorded.maps
     if case == "fails":
