@@ -3,7 +3,7 @@
 .PHONY: help setup browser demo ui test test-fast lint bench soak clean clean-cache
 BIN := .venv/bin
 # Two test processes, however many cores: what trains uses the cores itself.
-TWO := -n 2 --dist worksteal
+TWO := -n 2 --dist worksteal --durations 15
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

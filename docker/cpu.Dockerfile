@@ -15,7 +15,7 @@ COPY constraints.txt ./
 # torch first and alone: the largest layer, which no change of ours touches.
 RUN pip install ${TORCH_INDEX:+--extra-index-url ${TORCH_INDEX}} -c constraints.txt torch
 COPY . .
-RUN pip install -c constraints.txt '.[deploy]' \
+RUN pip install -c constraints.txt '.[deploy,depth]' \
  && python -m reconstruction_pipeline.viewer.install
 
 FROM ${BASE}

@@ -23,7 +23,7 @@ RUN pip install setuptools wheel ninja \
  && TORCH_CUDA_ARCH_LIST="${TORCH_CUDA_ARCH_LIST}" MAX_JOBS=${MAX_JOBS} \
     pip install --no-build-isolation --no-binary gsplat -c constraints.txt gsplat
 COPY . .
-RUN pip install -c constraints.txt '.[deploy]' \
+RUN pip install -c constraints.txt '.[deploy,depth]' \
  && python -m reconstruction_pipeline.viewer.install
 
 # The runtime libraries of CUDA come with torch's wheels; the driver's come from the host.

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
 from reconstruction_pipeline.artifacts.ply import read_ply, write_ply
@@ -40,6 +41,7 @@ def camera(x: float) -> PinholeView:
     return PinholeView(np.eye(3), np.array([x, 0.0, 0.2]), 260.0, 260.0, 120.0, 160.0, 240, 320)
 
 
+@pytest.mark.soak
 def test_ours_is_truer_and_smaller_in_a_tenth_of_the_time(tmp_path: Path) -> None:
     scene = room()
     write_ply(tmp_path / "scene.ply", scene)
