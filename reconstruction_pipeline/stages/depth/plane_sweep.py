@@ -26,6 +26,9 @@ COST_SCALE = np.float32(255.0)
 """Cost 1 (no correlation, or outside the neighbour) in the uint8 volume."""
 
 _SETTINGS: dict[str, Any] = {"nogil": True, "fastmath": True, "error_model": "numpy", "cache": True}
+_EXACT: dict[str, Any] = {**_SETTINGS, "fastmath": False}
+"""The compiler makes a vector form and a plain form of a loop, and the addresses of its arrays decide which one runs
+(they may overlap). Where a loop sums, fast maths adds in another order in each, and no two runs are alike."""
 
 
 @njit(**_SETTINGS)
@@ -110,7 +113,7 @@ def _keep_best(cost, best):  # type: ignore[no-untyped-def]
             row[j] = low
 
 
-@njit(**_SETTINGS)
+@njit(**_EXACT)
 def window_statistics(reference):  # type: ignore[no-untyped-def]
     """Mean and 1 / standard deviation of every window of a picture padded by RADIUS on all sides."""
     height, width = reference.shape[0] - 2 * RADIUS, reference.shape[1] - 2 * RADIUS

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,14 @@ def test_metrics_verdict_previews_and_progress(estimated) -> None:
     (strip,) = maps.previews()
     assert 2_000 < strip.stat().st_size <= 60_000
     assert [r[1] for r in progress.reports] == list(range(1, 15)) and progress.reports[-1][2] == 14
+
+
+def test_two_runs_are_equal_to_the_last_bit(scene: AnalyticScene, estimated, tmp_path) -> None:
+    poses = write_poses(tmp_path / "project", scene)
+    again = estimate_depth(poses, replace(SETTINGS, threads=1), tmp_path / "depth", NullProgress())
+    for name in scene.names:
+        for first, second in zip(estimated[0].load(name), again.load(name), strict=True):
+            np.testing.assert_array_equal(first, second)
 
 
 def test_wrong_poses_warn(scene: AnalyticScene, tmp_path) -> None:
