@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,11 +56,23 @@ class Manifest:
             raise InvalidArtifact(f"a stored manifest is damaged ({error}); run the stage again.") from error
 
 
+def first_difference(folder: Path, files: Mapping[str, FileEntry], thorough: bool = False) -> str | None:
+    """The first file that is not as its entry says, or None: by its size, and if `thorough` by its hash too."""
+    for name, entry in files.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != entry.bytes or (thorough and _sha256(path) != entry.sha256):
+            return name
+    return None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def describe_files(folder: Path) -> dict[str, FileEntry]:
     """Every file below `folder` except the manifest, by relative POSIX path."""
     entries = {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST):
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        entries[path.relative_to(folder).as_posix()] = FileEntry(path.stat().st_size, digest)
+        entries[path.relative_to(folder).as_posix()] = FileEntry(path.stat().st_size, _sha256(path))
     return entries

@@ -7,10 +7,13 @@
 A version is written whole before `current.json` is replaced in one step, so a reader, which resolves
 `current.json` once, never sees a half-written or a changing artifact. A killed writer leaves only files
 that nothing names.
+
+A storage that fails for a moment costs a wait (`patience`), not the work of the stage that made the artifact.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -26,7 +29,8 @@ from reconstruction_pipeline.artifacts.base import Artifact
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact
 from reconstruction_pipeline.artifacts.failure import StageFailure
 from reconstruction_pipeline.artifacts.keys import require_safe_key
-from reconstruction_pipeline.artifacts.manifest import MANIFEST, Manifest, describe_files
+from reconstruction_pipeline.artifacts.manifest import MANIFEST, Manifest, describe_files, first_difference
+from reconstruction_pipeline.artifacts.patience import patiently
 from reconstruction_pipeline.artifacts.superseded import GRACE, superseded, version_name
 
 A = TypeVar("A", bound=Artifact)
@@ -72,17 +76,20 @@ class ArtifactStore:
             files=describe_files(artifact.folder),
             provenance=artifact.provenance,
         )
-        (artifact.folder / MANIFEST).write_text(manifest.dumps())
         home = self._home(artifact.KIND, key)
         target = home / version
-        self._place(artifact.folder, target)
-        self._write_pointer(home / "current.json", {"version": version})
+        patiently(lambda: (artifact.folder / MANIFEST).write_text(manifest.dumps()))
+        patiently(lambda: self._place(artifact.folder, target), far=not self.is_local)
+        patiently(lambda: self._write_pointer(home / "current.json", {"version": version}), far=not self.is_local)
         (home / "failed.json").unlink(missing_ok=True)
         self._prune(home, version)
         return self._open(type(artifact), target, manifest)
 
-    def load(self, cls: type[A], key: str, version: str | None = None) -> A:
-        """The current (or a given) version; raises `InvalidArtifact` naming the stage to run again."""
+    def load(self, cls: type[A], key: str, version: str | None = None, thorough: bool = False) -> A:
+        """The current (or a given) version; raises `InvalidArtifact` naming the stage to run again.
+
+        Files must have the sizes they were stored with and, if `thorough`, the hashes.
+        """
         version = version or self.current_version(cls.KIND, key)
         if version is None:
             raise InvalidArtifact(f"{key}: no {cls.KIND} stored yet; materialize '{cls.KIND}' for this video first.")
@@ -93,7 +100,7 @@ class ArtifactStore:
                 f"{key}: the stored {manifest.kind} has schema {manifest.schema}, this version reads "
                 f"{cls.KIND} schema {cls.SCHEMA}; materialize '{cls.KIND}' again."
             )
-        return self._open(cls, target, manifest)
+        return self._open(cls, target, manifest, thorough)
 
     def manifest(self, kind: str, key: str, version: str | None = None) -> Manifest:
         """The manifest of a stored version."""
@@ -103,12 +110,18 @@ class ArtifactStore:
         path = self._home(kind, key) / version / MANIFEST
         if not path.exists():
             raise InvalidArtifact(f"{key}: version {version} of {kind} is gone; materialize '{kind}' again.")
-        return Manifest.loads(path.read_text())
+        try:
+            return Manifest.loads(path.read_text())
+        except InvalidArtifact as error:
+            raise InvalidArtifact(f"{path}: damaged; materialize '{kind}' again.") from error
 
     def current_version(self, kind: str, key: str) -> str | None:
         """The version readers use now, or None."""
         pointer = self._home(kind, key) / "current.json"
-        return str(json.loads(pointer.read_text())["version"]) if pointer.exists() else None
+        try:
+            return str(json.loads(pointer.read_text())["version"]) if pointer.exists() else None
+        except (ValueError, KeyError, TypeError) as error:
+            raise InvalidArtifact(f"{pointer}: damaged ({error}); materialize '{kind}' again.") from error
 
     def record_failure(self, key: str, failure: StageFailure) -> None:
         """Remember that a stage ended without an artifact; a later `publish` forgets it."""
@@ -130,8 +143,8 @@ class ArtifactStore:
     def _home(self, kind: str, key: str) -> UPath:
         return self.root / kind / require_safe_key(key)
 
-    def _open(self, cls: type[A], target: UPath, manifest: Manifest) -> A:
-        folder = self._localise(target, manifest)
+    def _open(self, cls: type[A], target: UPath, manifest: Manifest, thorough: bool = False) -> A:
+        folder = self._localise(target, manifest, thorough)
         return cls(folder, manifest.metrics, manifest.verdict, manifest.version, manifest.provenance)
 
     def _place(self, folder: Path, target: UPath) -> None:
@@ -141,6 +154,8 @@ class ArtifactStore:
             return
         destination = Path(target.path)
         destination.parent.mkdir(parents=True, exist_ok=True)
+        if destination.exists():
+            shutil.rmtree(destination)  # half of an attempt before, from another disk
         shutil.move(folder, destination)
 
     def _write_pointer(self, path: UPath, body: Mapping[str, Any]) -> None:
@@ -155,28 +170,34 @@ class ArtifactStore:
             os.fsync(file.fileno())
         temporary.replace(path.path)
 
-    def _localise(self, target: UPath, manifest: Manifest) -> Path:
-        if self.is_local:
-            folder = Path(target.path)
-        else:
-            folder = self.scratch / "cache" / manifest.kind / target.parent.name / manifest.version
-            if not folder.exists():
-                partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
-                partial.parent.mkdir(parents=True, exist_ok=True)
-                target.fs.get(f"{target.path}/", str(partial), recursive=True)
-                partial.replace(folder)
-            os.utime(folder)  # in use: retention forgets copies by the time since then
-        for name, entry in manifest.files.items():
-            path = folder / name
-            if not path.is_file() or path.stat().st_size != entry.bytes:
-                raise InvalidArtifact(
-                    f"{path}: missing or changed since it was stored; materialize '{manifest.kind}' again."
-                )
+    def _localise(self, target: UPath, manifest: Manifest, thorough: bool) -> Path:
+        """The version's folder on this machine; a damaged copy of a far one is fetched again."""
+        folder = Path(target.path) if self.is_local else self._fetched(target, manifest)
+        changed = first_difference(folder, manifest.files, thorough)
+        if changed and not self.is_local:
+            shutil.rmtree(folder)
+            changed = first_difference(self._fetched(target, manifest), manifest.files, thorough)
+        if changed:
+            raise InvalidArtifact(
+                f"{folder / changed}: missing or changed since it was stored; materialize '{manifest.kind}' again."
+            )
+        return folder
+
+    def _fetched(self, target: UPath, manifest: Manifest) -> Path:
+        """Our copy of a far version."""
+        folder = self.scratch / "cache" / manifest.kind / target.parent.name / manifest.version
+        if not folder.exists():
+            partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}")
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            target.fs.get(f"{target.path}/", str(partial), recursive=True)
+            partial.replace(folder)
+        os.utime(folder)  # in use: retention forgets copies by the time since then
         return folder
 
     def _prune(self, home: UPath, current: str) -> None:
         for version in superseded(self.versions(home), current, self.keep, datetime.now(UTC), self.grace):
-            home.fs.rm((home / version).path, recursive=True)
+            with contextlib.suppress(FileNotFoundError):  # another process prunes too
+                home.fs.rm((home / version).path, recursive=True)
 
     def versions(self, home: UPath) -> list[str]:
         """Names of the folders in an asset's home, complete versions or not."""

@@ -8,6 +8,7 @@ a backfill or a re-execution from the UI needs no configuration.
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
@@ -55,7 +56,7 @@ class Catalog:
         entry = replace(entry, added_at=entry.added_at or datetime.now(UTC).isoformat(timespec="seconds"))
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{require_safe_key(entry.key)}.json"
-        partial = self.folder / f".{entry.key}.partial"
+        partial = self.folder / f".{entry.key}.{uuid.uuid4().hex[:8]}.partial"  # others may register it too
         partial.write_text(json.dumps(asdict(entry), indent=1))
         partial.rename(path)
         return entry

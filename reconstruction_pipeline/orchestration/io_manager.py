@@ -51,8 +51,8 @@ class ArtifactIOManager(dg.ConfigurableIOManager):
         context.add_output_metadata(metadata_of(stored))
 
     def load_input(self, context: dg.InputContext) -> Artifact:
-        """The current version of the upstream asset for this partition."""
+        """The current version of the upstream asset for this partition, whole to the last byte."""
         try:
-            return open_store().load(KINDS[context.asset_key.path[-1]], context.partition_key)
+            return open_store().load(KINDS[context.asset_key.path[-1]], context.partition_key, thorough=True)
         except InvalidArtifact as error:
             raise dg.Failure(str(error), allow_retries=False) from error

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -21,6 +22,7 @@ from reconstruction_pipeline.artifacts.store import ArtifactStore
 from reconstruction_pipeline.orchestration.checks import GateNames, check_results
 from reconstruction_pipeline.orchestration.choices import Choices
 from reconstruction_pipeline.orchestration.deliverables import deliver
+from reconstruction_pipeline.orchestration.hardware.leases import lease_one
 from reconstruction_pipeline.orchestration.hardware.places import place_of_step
 from reconstruction_pipeline.orchestration.io_manager import open_store
 from reconstruction_pipeline.orchestration.limits import MAX_FACTOR, limit_seconds
@@ -29,6 +31,7 @@ from reconstruction_pipeline.orchestration.progress import progress_for
 from reconstruction_pipeline.orchestration.reporting import report_inputs
 from reconstruction_pipeline.orchestration.retries import last_attempt_is_final, no_retry
 from reconstruction_pipeline.orchestration.stage_process import StageCall, StageOutcome, run_stage_process
+from reconstruction_pipeline.orchestration.still_wanted import StillWanted
 from reconstruction_pipeline.orchestration.stopped import publish_stopped_report
 from reconstruction_pipeline.presets import PoseChoices, Preset, preset_named
 
@@ -187,19 +190,41 @@ class Pipeline(dg.ConfigurableResource):
 def _placed(context: dg.AssetExecutionContext, store: ArtifactStore, device: str, call: StageCall) -> StageOutcome:
     """Run a call where the step may: on a card and on cores that no other step of this machine uses."""
     progress = progress_for(context.log.info)
-    with place_of_step(context, store.scratch, device, lambda note: progress.report("waiting", 0, 0, note)) as place:
+
+    def say(note: str) -> None:
+        progress.report("waiting", 0, 0, note)
+
+    with (
+        _alone_with_checkpoints(store, context.partition_key, call, say),
+        place_of_step(context, store.scratch, device, say) as place,
+    ):
         placed = replace(call, environment=place.environment, cores=place.cores)
-        return _in_workspace(store, context.asset_key.path[-1], context.partition_key, placed, progress)
+        return _in_workspace(context, store, placed, progress)
 
 
-def _in_workspace(store: ArtifactStore, stage: str, key: str, call: StageCall, progress: Progress) -> StageOutcome:
+def _in_workspace(
+    context: dg.AssetExecutionContext, store: ArtifactStore, call: StageCall, progress: Progress
+) -> StageOutcome:
     """Run a call with a new workspace as its last argument; an unfinished one is removed."""
-    workspace = store.workspace(stage, key)
+    workspace = store.workspace(context.asset_key.path[-1], context.partition_key)
+    watched = StillWanted(progress, context.instance, context.run.run_id)
     try:
-        return run_stage_process(replace(call, args=(*call.args, workspace)), progress)
+        return run_stage_process(replace(call, args=(*call.args, workspace)), watched)
     except BaseException:
         shutil.rmtree(workspace, ignore_errors=True)
         raise
+
+
+@contextmanager
+def _alone_with_checkpoints(
+    store: ArtifactStore, key: str, call: StageCall, say: Callable[[str], None]
+) -> Iterator[None]:
+    """Where a stage keeps checkpoints, one process of this machine at a time works on a video's."""
+    if "checkpoint_folder" not in call.options:
+        yield
+        return
+    with lease_one(store.scratch / "leases", [f"checkpoints-{key}"], say):
+        yield
 
 
 def _failure_of_run(store: ArtifactStore, key: str, run_id: str) -> StageFailure | None:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,8 @@ class TransientFailure(RuntimeError):
 def run_stage_process(call: StageCall, progress: Progress) -> StageOutcome:
     """Run the call to its end; progress reports arrive here and may cancel it by raising.
 
+    So may the progress's method `check`, if it has one, which is called several times a second.
+
     The child's own output goes where ours goes: on a step, to its compute log.
 
     Raises the stage's own `ReconstructionError`, `TransientFailure` when the child was killed or met an
@@ -81,7 +83,7 @@ def run_stage_process(call: StageCall, progress: Progress) -> StageOutcome:
             assert child.stdin is not None
             child.stdin.write(pickle.dumps(call))
             child.stdin.flush()  # kept open: its end tells the child that we are gone
-            in_time = _forward_progress(read_end, progress.report, deadline) and _ends(child, deadline)
+            in_time = _forward_progress(read_end, progress, deadline) and _ends(child, deadline)
         finally:
             os.close(read_end)
             _stop(child)
@@ -102,22 +104,24 @@ def run_stage_process(call: StageCall, progress: Progress) -> StageOutcome:
     return outcome
 
 
-def _forward_progress(read_end: int, report: Callable[[str, float, float, str], None], deadline: float) -> bool:
+def _forward_progress(read_end: int, progress: Progress, deadline: float) -> bool:
     """Pass reports on until the child closes its end; False when it has not by the deadline (monotonic seconds).
 
     Wakes often, so that signals are served.
     """
-    buffer = b""
+    buffer, check = b"", getattr(progress, "check", None)
     with selectors.DefaultSelector() as selector:
         selector.register(read_end, selectors.EVENT_READ)
         while time.monotonic() < deadline:
+            if check:
+                check()
             if not selector.select(POLL_SECONDS):
                 continue
             if not (chunk := os.read(read_end, 65536)):
                 return True
             *lines, buffer = (buffer + chunk).split(b"\n")
             for line in lines:
-                report(*json.loads(line))
+                progress.report(*json.loads(line))
     return False
 
 
