@@ -23,7 +23,18 @@ How it is operated, all optional (`Operation`):
 - `RECONSTRUCTION_MIN_FREE_GB`: uploads wait while the storage's disk has less (default 5).
 - `RECONSTRUCTION_MAX_UPLOAD_GB`: larger uploads are refused (default 100).
 - `RECONSTRUCTION_POSES_COMMAND`: a program that finds camera poses where COLMAP does not, as one would type it;
-  `{images}` and `{output}` stand for folders: pictures to read, and where to leave a COLMAP model.
+  `{images}` and `{output}` stand for folders: pictures to read, and where to leave a COLMAP model. Or a descriptor.
+- `RECONSTRUCTION_EXTERNAL`: stages done by programs that are not ours, such as
+  `training=/etc/trainer.toml compression=splat-transform` (docs/external.md).
+- `RECONSTRUCTION_PROGRAMS`: a folder of descriptors of such programs, known by their names.
+- `RECONSTRUCTION_ALLOW_NONCOMMERCIAL`: `1` allows programs whose licences forbid commercial use.
+
+Of `reconstruct serve`, all optional (`Web`):
+
+- `RECONSTRUCTION_TOKENS`: who may use it: `role:token` by commas, with the roles `read`, `upload` and `admin`, each of
+  which includes those before it; a token has 16 characters or more (default: whoever reaches it, on this machine only).
+- `RECONSTRUCTION_CORS_ORIGINS`: pages of other sites that may use it: origins by commas (default: none).
+- `RECONSTRUCTION_REQUESTS_PER_SECOND`: what one address may ask, four times that at once (default 500).
 """
 
 from __future__ import annotations
@@ -51,6 +62,22 @@ class Operation:
     min_free_gb: float = 5.0
     max_upload_gb: float = 100.0
     poses_command: tuple[str, ...] = ()
+    external: tuple[str, ...] = ()
+    programs: Path | None = None
+    allow_noncommercial: bool = False
+
+
+WEB_ROLES = ("read", "upload", "admin")
+MIN_TOKEN = 16
+
+
+@dataclass(frozen=True)
+class Web:
+    """How the web front is guarded; see the module's table. `tokens` is token -> role; none: open to this machine."""
+
+    tokens: Mapping[str, str] = field(default_factory=dict)
+    cors_origins: tuple[str, ...] = ()
+    requests_per_second: float = 500.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +91,7 @@ class Settings:
     dagster_home: Path
     operation: Operation = field(default_factory=Operation)
     depth_model: Path | None = None
+    web: Web = field(default_factory=Web)
 
     @property
     def storage_is_local(self) -> bool:
@@ -117,11 +145,13 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         dagster_home=Path(env.get("DAGSTER_HOME") or home / "dagster_home").expanduser().resolve(),
         operation=_operation(env),
         depth_model=Path(depth_model).expanduser().resolve() if depth_model else None,
+        web=_web(env),
     )
 
 
 def _operation(env: Mapping[str, str]) -> Operation:
     profiles = env.get("RECONSTRUCTION_PROFILES")
+    programs = env.get("RECONSTRUCTION_PROGRAMS")
     gpus = env.get("RECONSTRUCTION_GPUS", env.get("CUDA_VISIBLE_DEVICES"))
     return Operation(
         executor=_choice(env, "RECONSTRUCTION_EXECUTOR", "processes", "docker", "kubernetes"),
@@ -135,7 +165,33 @@ def _operation(env: Mapping[str, str]) -> Operation:
         min_free_gb=_number(env, "RECONSTRUCTION_MIN_FREE_GB", Operation.min_free_gb),
         max_upload_gb=_number(env, "RECONSTRUCTION_MAX_UPLOAD_GB", Operation.max_upload_gb),
         poses_command=_command(env, "RECONSTRUCTION_POSES_COMMAND"),
+        external=_command(env, "RECONSTRUCTION_EXTERNAL"),
+        programs=Path(programs).expanduser().resolve() if programs else None,
+        allow_noncommercial=_choice(env, "RECONSTRUCTION_ALLOW_NONCOMMERCIAL", "0", "1") == "1",
     )
+
+
+def _web(env: Mapping[str, str]) -> Web:
+    tokens = {}
+    for part in _list(env, "RECONSTRUCTION_TOKENS"):
+        role, _, token = part.partition(":")
+        if role not in WEB_ROLES or len(token) < MIN_TOKEN or not token.isascii():
+            raise UsageError(  # never with the token in it
+                f"RECONSTRUCTION_TOKENS has an entry that is not role:token with a role of {', '.join(WEB_ROLES)} and"
+                f" at least {MIN_TOKEN} characters, such as upload:{'x' * MIN_TOKEN}."
+            )
+        tokens[token] = role
+    return Web(
+        tokens=tokens,
+        cors_origins=_list(env, "RECONSTRUCTION_CORS_ORIGINS"),
+        requests_per_second=_number(
+            env, "RECONSTRUCTION_REQUESTS_PER_SECOND", Web.requests_per_second, "requests, over 0", over=0.0
+        ),
+    )
+
+
+def _list(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in env.get(name, "").split(",") if part.strip())
 
 
 def _command(env: Mapping[str, str], name: str) -> tuple[str, ...]:
@@ -152,14 +208,14 @@ def _choice(env: Mapping[str, str], name: str, default: str, *others: str) -> st
     return value
 
 
-def _number(env: Mapping[str, str], name: str, default: float) -> float:
+def _number(env: Mapping[str, str], name: str, default: float, unit: str = "gigabytes", over: float = -1.0) -> float:
     text = env.get(name) or str(default)
     try:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 <= value < float("inf"):
-        raise UsageError(f"{name} is '{text}'; set it to a number of gigabytes.")
+    if not max(0.0, over) <= value < float("inf") or value == over:
+        raise UsageError(f"{name} is '{text}'; set it to a number of {unit}.")
     return value
 
 

@@ -38,7 +38,7 @@ say "Installing Python packages into .venv (a few minutes, once)"
 pip() { .venv/bin/python -m pip --disable-pip-version-check -qq install "$@"; }
 # torch first and alone: whatever build of the pinned version is at hand then satisfies every other package.
 pip -c constraints.txt torch
-pip -c constraints.txt -e '.[dev,deploy]'
+pip -c constraints.txt -e '.[dev,deploy,web]'
 
 # open3d links these; numba's thread pool wants OpenMP.
 missing=$(.venv/bin/python - <<'PY'

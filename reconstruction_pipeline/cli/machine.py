@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 from enum import StrEnum
-from pathlib import Path
 
 import typer
 
-from reconstruction_pipeline.artifacts.errors import MissingRequirement
+from reconstruction_pipeline.artifacts.errors import MissingRequirement, UsageError
 
 
 class Target(StrEnum):
@@ -63,23 +61,21 @@ def ui(
     host: str = typer.Option("127.0.0.1", help="Address to listen on; anyone who reaches it can start runs."),
 ) -> None:
     """Open Dagster's UI and daemon on this project's instance (Ctrl-C stops both)."""
-    from reconstruction_pipeline.settings import load_settings, use_dagster_home, workspace_file
+    from reconstruction_pipeline.cli import dagster_services
+    from reconstruction_pipeline.settings import load_settings
 
     settings = load_settings()
-    use_dagster_home(settings)
-    if settings.uploads_are_local:
-        Path(settings.uploads).mkdir(parents=True, exist_ok=True)
-    beside = Path(sys.executable).with_name("dagster")
-    program = str(beside) if beside.exists() else shutil.which("dagster")
-    if program is None:
-        raise MissingRequirement("the program 'dagster' is not installed beside Python; run 'make setup'.")
+    program = dagster_services.command(host, port)
+    held = dagster_services.claim(settings, f"http://{host}:{port}")
+    if held.descriptor is None:
+        raise UsageError(f"Dagster already works on this storage, at {held.url}; open that, or stop it first.")
     typer.echo(f"Dagster: http://{host}:{port}   storage: {settings.storage}   uploads: {settings.uploads}")
     sys.stdout.flush()
     os.chdir(settings.dagster_home)  # away from any project file that Dagster would prefer
     os.environ.setdefault("PYTHONWARNINGS", "ignore:Function `dev_command` is superseded")
     # A shell starts background jobs with SIGINT ignored; Dagster would then ignore SIGTERM too and never end.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    os.execv(program, [program, "dev", "-w", str(workspace_file()), "-h", host, "-p", str(port)])
+    os.execv(program[0], program)
 
 
 def add_commands(app: typer.Typer) -> None:

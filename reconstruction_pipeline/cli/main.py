@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from reconstruction_pipeline.artifacts.errors import ReconstructionError
-from reconstruction_pipeline.cli import exports, machine, scenes, splat_files, training
+from reconstruction_pipeline.cli import exports, machine, scenes, serving, splat_files, training
 
 INTERRUPTED = 130
 USAGE = 2
@@ -38,6 +38,7 @@ training.add_commands(app)
 splat_files.add_commands(app)
 exports.add_commands(app)
 machine.add_commands(app)
+serving.add_commands(app)
 
 
 def main(argv: list[str] | None = None) -> None:

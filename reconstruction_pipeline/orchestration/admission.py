@@ -47,10 +47,8 @@ class Admission:
 
         Raises the probe's own refusal, `InputRejected` when it is too large, and `OSError` when it cannot be read.
         """
-        limit = self.settings.operation.max_upload_gb
-        if upload.size > limit * GB:
-            raise InputRejected(f"{upload.name}: {upload.size / GB:.1f} GB is more than the limit of {limit:g} GB.")
-        sha256 = self._sha256(upload)
+        self.check_size(upload)
+        sha256 = self.content_sha256(upload)
         key = key_for(upload, sha256, self.catalog)
         # A new file may be a copy of any video; a changed one is a new version of its own.
         known = self.catalog.get(key) or (self.catalog.holding(sha256) if sha256 else None)
@@ -61,15 +59,24 @@ class Admission:
             return None
         return dg.RunRequest(partition_key=known.key, run_key=_run_key(known))
 
-    def _sha256(self, upload: Upload) -> str:
-        """The content's hash after a probe; empty for what is far away or large, which its run will judge."""
+    def check_size(self, upload: Upload) -> None:
+        """Raise `InputRejected` for an upload over the limit."""
+        limit = self.settings.operation.max_upload_gb
+        if upload.size > limit * GB:
+            raise InputRejected(f"{upload.name}: {upload.size / GB:.1f} GB is more than the limit of {limit:g} GB.")
+
+    def content_sha256(self, upload: Upload, *, whatever_size: bool = False) -> str:
+        """The content's hash after a probe; empty for what is far away or large, which its run will judge.
+
+        `whatever_size` is for who has the time to read large files. Raises the probe's own refusal.
+        """
         if not upload.is_local:
             return ""
         from reconstruction_pipeline.stages.ingest import content_sha256, probe
 
         path = Path(upload.origin)
         found = probe(path)
-        return content_sha256(path, found) if upload.size <= MAX_HASHED_BYTES else ""
+        return content_sha256(path, found) if whatever_size or upload.size <= MAX_HASHED_BYTES else ""
 
     def _was_run(self, known: Entry) -> bool:
         """Whether a run was asked for; a tick may have been lost between registering and that."""

@@ -17,6 +17,9 @@ from upath import UPath
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact
 from reconstruction_pipeline.artifacts.keys import require_safe_key
 
+WEB = "web"
+"""How a capture came that was sent to `reconstruct serve`: its file lies alone in a folder of its own."""
+
 
 @dataclass(frozen=True)
 class Entry:

@@ -6,6 +6,7 @@ under the same name therefore shows its old history until its stages have run ag
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ from upath import UPath
 
 from reconstruction_pipeline.artifacts.keys import require_safe_key
 from reconstruction_pipeline.artifacts.store import ArtifactStore
-from reconstruction_pipeline.orchestration.catalog import Catalog
+from reconstruction_pipeline.orchestration.catalog import WEB, Catalog
 from reconstruction_pipeline.orchestration.names import STAGES
+
+_OF_UPLOAD = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,9 @@ def holdings(store: ArtifactStore, catalog: Catalog, key: str) -> list[Holding]:
     found = [_remote(store.root / stage / key) for stage in STAGES]
     found.append(_remote(store.root / "deliverables" / key))
     found += [_local(path) for path in sorted(_scratch_of(store.scratch, key))]
+    entry = catalog.get(key)
+    if entry and entry.via == WEB and _OF_UPLOAD.fullmatch((folder := UPath(entry.origin).parent).name):
+        found.append(_remote(folder))  # nobody else has it
     # The catalog comes last: as long as it knows the video, what is left of an interrupted retirement is found.
     found.append(_remote(catalog.folder / f"{key}.json"))
     return [item for item in found if item]
