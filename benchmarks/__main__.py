@@ -1,6 +1,6 @@
 """`python -m benchmarks [PART]`: Markdown on stdout, progress beside it.
 
-Parts: kernels, training, poses, keyframes, geometry, compression; all of them unless one is named.
+Parts: kernels, training, poses, keyframes, geometry, initialisation, compression; all of them unless one is named.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-PARTS = ("kernels", "training", "poses", "keyframes", "geometry", "compression")
+PARTS = ("kernels", "training", "poses", "keyframes", "geometry", "initialisation", "compression")
 
 
 class _Tee:
@@ -43,11 +43,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="a few minutes: one seed, the shortest budgets")
     parser.add_argument("--out", type=Path, help="write the tables to this file, too")
     training = parser.add_argument_group("training")
-    training.add_argument("--seconds", type=_list_of(float), help="budgets on the fox, e.g. 10,60,180")
+    training.add_argument(
+        "--seconds", type=_list_of(float), help="budgets on the fox, e.g. 10,60,180; the budget of initialisation"
+    )
     training.add_argument("--compared-seconds", type=float, help="budget of ours against the plain recipe")
     training.add_argument("--seeds", type=_list_of(int), help="e.g. 0,1,2")
     training.add_argument("--tables", type=_list_of(str), help="of fox,plain,resume")
     training.add_argument("--virtual-clock", action="store_true", help="count budgets in CPU time / threads")
+    parser.add_argument("--scenes", type=_list_of(str), help="of initialisation: apple_handheld,desk_handheld,fox")
     parser.add_argument("--steps", type=int, help="of the trainings of the part keyframes")
     options = parser.parse_args(arguments)
     with contextlib.ExitStack() as stack:
@@ -72,6 +75,17 @@ def _measure(part: str, options: argparse.Namespace) -> None:
         from benchmarks import geometry
 
         geometry.main(options.quick)
+    elif part == "initialisation":
+        from benchmarks import initialisation
+
+        first = initialisation.QUICK if options.quick else initialisation.Options()
+        given = {
+            "seconds": options.seconds[0] if options.seconds else None,
+            "seeds": options.seeds,
+            "scenes": options.scenes,
+            "virtual": options.virtual_clock or None,
+        }
+        initialisation.main(replace(first, **{key: value for key, value in given.items() if value is not None}))
     elif part == "compression":
         from benchmarks import compression
 

@@ -10,6 +10,7 @@ DATA = Path(os.environ.get("RECONSTRUCTION_TEST_DATA", Path(__file__).resolve().
 CACHE = Path("storage") / "bench"
 SAMPLE = "sample"
 VIDEOS = {"apple_handheld": "videos/apple_handheld.mp4"}
+CAPTURES = VIDEOS | {"desk_handheld": "videos/desk_handheld.mp4", "fox": "fox/images"}
 
 
 def fox_480() -> Path | None:
@@ -19,7 +20,7 @@ def fox_480() -> Path | None:
 
 
 def project(name: str, cache: Path = CACHE) -> Path | None:
-    """Undistorted images and poses of the sample or of a capture in VIDEOS; None where the capture is not here."""
+    """Undistorted images and poses of the sample or of one of CAPTURES; None where the capture is not here."""
     done = cache / "projects" / name
     if (done / "sparse" / "0" / "cameras.bin").is_file():
         return done
@@ -29,7 +30,7 @@ def project(name: str, cache: Path = CACHE) -> Path | None:
     from reconstruction_pipeline.stages.keyframes import select_keyframes
     from reconstruction_pipeline.stages.poses import estimate_poses
 
-    video = make_sample(cache / "sample", "demo").video if name == SAMPLE else DATA / VIDEOS[name]
+    video = make_sample(cache / "sample", "demo").video if name == SAMPLE else DATA / CAPTURES[name]
     if not video.exists():
         return None
     partial = cache / "projects" / f".{name}"

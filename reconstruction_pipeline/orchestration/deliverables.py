@@ -29,6 +29,7 @@ CONTENTS: Mapping[str, tuple[str, str]] = {
     "mesh.obj": ("mesh", "mesh.obj"),
     "mesh.mtl": ("mesh", "mesh.mtl"),
     "mesh.jpg": ("mesh", "mesh.jpg"),
+    "mesh.usdz": ("mesh", "mesh.usdz"),
     "colmap/images": ("camera_poses", "images"),
     "colmap/sparse": ("camera_poses", "sparse"),
     "transforms.json": ("camera_poses", "transforms.json"),

@@ -77,6 +77,7 @@ MESH = (
     ("mesh_dominant_component", "warn"),
     ("mesh_inside_bounds", "warn"),
     ("mesh_coverage", "warn"),
+    ("mesh_crop", "warn"),
 )
 
 COMPRESSED_SPLATS = (

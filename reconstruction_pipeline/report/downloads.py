@@ -18,6 +18,7 @@ LABELS: Mapping[str, str] = {
     "mesh.glb": "Mesh, glTF",
     "mesh.ply": "Mesh, PLY",
     "mesh.obj": "Mesh, OBJ",
+    "mesh.usdz": "Mesh, USDZ",
     "colmap": "COLMAP project",
     "transforms.json": "Cameras, JSON",
     "metrics.json": "Numbers, JSON",

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from reconstruction_pipeline.artifacts.errors import UsageError
+from reconstruction_pipeline.stages.mesh.crop import Box
+
+OBJECT: Literal["object"] = "object"
 
 
 @dataclass(frozen=True)
@@ -37,9 +46,37 @@ class MeshSettings:
     """Longest side of the pictures that the texture is cut from, pixels; never enlarged."""
     max_texture: int = 4096
     """Longest side of the texture, pixels."""
+    crop: str = ""
+    """Make a mesh only of what lies in a box: "object" for the one that the cameras look at from around it, or
+    "x0,y0,z0,x1,y1,z1" in the world of mesh.ply (y down). Empty: everything."""
+    without_table: bool = False
+    """Remove the level surface that carries the most of what is seen, and everything below."""
+    usdz: bool = False
+    """Write `mesh.usdz`, too."""
     threads: int | None = None
     """None: as many as there are cores."""
     accepted_dominance: float = 0.5
     """Gate: share of the faces in the largest connected component."""
     accepted_coverage: float = 0.6
     """Gate: share of the rendered depth that lies within two voxels of the mesh."""
+
+    def __post_init__(self) -> None:
+        self.box  # noqa: B018 - says now what the stage would say after minutes
+
+    @property
+    def box(self) -> Box | Literal["object"] | None:
+        """What `crop` says; raises `UsageError` where that cannot be meant."""
+        if self.crop in ("", OBJECT):
+            return OBJECT if self.crop else None
+        try:
+            numbers = [float(part) for part in self.crop.split(",")]
+        except ValueError:
+            numbers = []
+        if len(numbers) != 6 or not all(map(math.isfinite, numbers)) or any(
+            a >= b for a, b in zip(numbers[:3], numbers[3:], strict=True)
+        ):  # fmt: skip
+            raise UsageError(
+                f"crop is '{self.crop}'; give 'object', or the lower and the upper corner of a box as six numbers: "
+                "x0,y0,z0,x1,y1,z1."
+            )
+        return Box(np.array(numbers[:3]), np.array(numbers[3:]))
