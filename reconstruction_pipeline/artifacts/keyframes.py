@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from reconstruction_pipeline.artifacts.base import Artifact
+from reconstruction_pipeline.artifacts.camera_rig import CameraRig, read_views
 from reconstruction_pipeline.artifacts.colmap import ColmapModel, read_model
 from reconstruction_pipeline.artifacts.gps import GpsFix, read_gps
 
@@ -28,6 +29,8 @@ class Keyframes(Artifact):
     `gps.csv` where the capture has GPS: positions by `name` (`artifacts.gps`), of a video interpolated in time.
     `given/` where the capture came with camera poses: a binary COLMAP model of the photos (column `photo` of the
     table) at their own size, with lens distortion and without points.
+    `rig.json` of a 360° video: the views that every frame was cut into (`artifacts.camera_rig`); `frame` and `camera`
+    of the table tell the moment and the view of each image.
     """
 
     KIND: ClassVar[str] = "keyframes"
@@ -62,6 +65,14 @@ class Keyframes(Artifact):
         """The poses that came with the capture, by photo; None where there were none."""
         folder = self.path("given")
         return read_model(folder) if folder.is_dir() else None
+
+    def rig(self) -> CameraRig | None:
+        """The views that move as one, of a 360° video; None of any other capture."""
+        path = self.path("rig.json")
+        if not path.is_file():
+            return None
+        shots = self.table().sort_values(["timestamp_s", "frame", "camera"]).groupby("frame", sort=False)["name"]
+        return CameraRig(read_views(path), tuple(tuple(map(str, names)) for _, names in shots))
 
     def camera(self) -> dict[str, Any]:
         """What is known of the camera before structure from motion."""

@@ -28,6 +28,14 @@ class PresetName(StrEnum):
     quality = "quality"
 
 
+class Projection(StrEnum):
+    """How a video shows the world."""
+
+    auto = "auto"
+    equirectangular = "equirectangular"
+    flat = "flat"
+
+
 class GivenPoses(StrEnum):
     """What becomes of poses that came with a capture."""
 
@@ -72,6 +80,11 @@ GIVEN_POSES = typer.Option(
     help="Camera poses that came with the photos (a COLMAP project, transforms.json): use them as they are, under the "
     "same gates, or find them anew.",
 )
+PROJECTION = typer.Option(
+    Projection.auto,
+    rich_help_panel=FILMED,
+    help="Of a video: equirectangular is 360° all around, flat is not; auto believes the marks in the file.",
+)
 GPS = typer.Option(
     True,
     "--gps/--no-gps",
@@ -98,6 +111,7 @@ def run(
     path_length: float | None = PATH_LENGTH,
     given_poses: GivenPoses = GIVEN_POSES,
     gps: bool = GPS,
+    projection: Projection = PROJECTION,
 ) -> int:
     """Reconstruct each INPUT as one scene: splats, mesh, viewer and report.
 
@@ -117,7 +131,17 @@ def run(
     code = 0
     for path in inputs:
         try:
-            request = SceneRequest(path, name, preset.value, device, accept_failed_gates, again, final_on_all, filmed)
+            request = SceneRequest(
+                path,
+                name,
+                preset.value,
+                device,
+                accept_failed_gates,
+                again,
+                final_on_all,
+                filmed,
+                projection=projection.value,
+            )
             _one(context, request, out)
         except ReconstructionError as error:
             if len(inputs) == 1:

@@ -30,6 +30,11 @@ class KeyframeChoices(StageChoices):
     max_size: int | None = Field(
         default=None, ge=160, le=8192, description="Longest side of the keyframes, px (160-8192)."
     )
+    projection: str | None = Field(
+        default=None,
+        pattern="^(auto|equirectangular|flat)$",
+        description="auto | equirectangular | flat: whether a video is 360°; auto believes its marks.",
+    )
 
 
 class MatchingChoices(StageChoices):
@@ -90,15 +95,6 @@ class MeshChoices(StageChoices):
     render_side: int | None = Field(
         default=None, ge=64, le=4096, description="Longest side of rendered depth, px (64-4096)."
     )
-    crop: str | None = Field(
-        default=None,
-        description="'object': only what the cameras look at from around it; or a box x0,y0,z0,x1,y1,z1 in mesh.ply's "
-        "world.",
-    )
-    without_table: bool | None = Field(
-        default=None, description="Remove the level surface that carries the object, and everything below."
-    )
-    usdz: bool | None = Field(default=None, description="Write mesh.usdz, too (needs usd-core).")
 
 
 class CompressionChoices(StageChoices):

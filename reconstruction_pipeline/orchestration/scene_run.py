@@ -39,6 +39,7 @@ class SceneRequest:
     again: bool = False
     final_on_all: bool = False
     filmed: PoseChoices = field(default_factory=PoseChoices)
+    projection: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,8 @@ def reconstruct_scene(request: SceneRequest, progress: Progress, say: Callable[[
         "final_on_all": request.final_on_all,
         **_config(request.filmed),
     }
+    if request.projection != "auto":
+        choices["stages"] = {"keyframes": {"projection": request.projection}}
     with in_foreground(progress), dg.DagsterInstance.get() as instance:
         run = run_job(instance, key, choices, progress)
     if not run.success and _stopping_error(store, key, run.run_id) is None:
@@ -125,6 +128,7 @@ def _is_done(store: ArtifactStore, key: str, sha256: str, request: SceneRequest)
         and numbers.get("preset") == request.preset
         and splats.get("final_on_all", False) == request.final_on_all
         and _filmed_alike(store.manifest("camera_poses", key).provenance.settings, request.filmed)
+        and store.manifest("keyframes", key).provenance.settings.get("projection", "auto") == request.projection
         and numbers.get("grade") != "F"
     )
 

@@ -156,6 +156,18 @@ def test_the_sensor_refuses_what_the_probe_cannot_use(folder: Folder, storage: P
         assert "\n" not in refusals[f"{bad.name}.mp4"]
 
 
+def test_the_sensor_asks_for_one_run_of_each_of_the_others(folder: Folder) -> None:
+    others = NOTHING_TO_SEE + DOUBTFUL
+    for bad in others:
+        folder.put(f"{bad.name}.mp4", capture(bad))
+    asked = folder.settle()
+    while more := folder.tick():
+        asked += more
+    names = sorted(bad.name for bad in others)
+    assert sorted(str(request.partition_key) for request in asked) == folder.partitions() == names
+    assert not [line for line in folder.log if "refused" in line]
+
+
 @pytest.mark.parametrize(
     "bad",
     [

@@ -17,6 +17,7 @@ from reconstruction_pipeline.artifacts.errors import InputRejected
 from reconstruction_pipeline.stages.ingest.iso_boxes import iso_facts, top_level
 from reconstruction_pipeline.stages.ingest.limits import IngestLimits
 from reconstruction_pipeline.stages.ingest.probe import Probe
+from reconstruction_pipeline.stages.ingest.spherical import EQUIRECTANGULAR, spherical_projection
 
 # A stream that shows nothing within this many packets is not worth waiting for.
 PACKETS_TO_FIRST_FRAME = 300
@@ -66,16 +67,17 @@ def _probe_container(path: Path, container: Any, limits: IngestLimits, alive: Ca
             f" reconstruct; at least {limits.min_frames} frames and {limits.min_duration_s:g} s are needed,"
             " film 10 s or more while moving."
         )
-    facts = iso_facts(path)
-    if facts.projection != "flat":
-        raise InputRejected(
-            f"{name}: this is a 360° video ({facts.projection}), which is not supported yet; export flat views of it"
-            " with the camera's own app (reframing), or film with the wide lens alone."
-        )
     stream.codec_context.options = {"max_pixels": str(limits.max_video_pixels)}
     frame = _first_frame(container, stream, alive)
     if frame is None:
         raise InputRejected(f"{name}: no frame of its {codec} stream can be decoded; export or copy it again.")
+    facts = iso_facts(path)
+    projection = spherical_projection(frame, facts.projection)
+    if projection not in ("flat", EQUIRECTANGULAR):
+        raise InputRejected(
+            f"{name}: this is a 360° video ({projection}); of these only equirectangular ones of one eye are"
+            " understood: export it as such with the camera's own app, or as flat views (reframing)."
+        )
     aspect = float(stream.sample_aspect_ratio or 1) or 1.0
     width, height = max(round(frame.width * aspect), 1), frame.height
     rotation = int(frame.rotation)
@@ -104,7 +106,7 @@ def _probe_container(path: Path, container: Any, limits: IngestLimits, alive: Ca
         video_streams=others,
         stream=stream.index,
         sensor_tracks=", ".join(sorted(set(facts.sensor_tracks))),
-        projection=facts.projection,
+        projection=projection,
     )
 
 

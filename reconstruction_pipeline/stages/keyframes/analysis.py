@@ -12,6 +12,7 @@ from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.kernels.parallax import parallax_ratio
 from reconstruction_pipeline.stages.keyframes.decode import VideoReader
 from reconstruction_pipeline.stages.keyframes.motion import FOLLOWED, MotionTracker, Span, match_frames
+from reconstruction_pipeline.stages.keyframes.motion_geometry import AllAround, Flat, Geometry, band_of
 from reconstruction_pipeline.stages.keyframes.sharpness import FLAT_STD, sharpness
 
 Array = npt.NDArray[np.float64]
@@ -19,6 +20,8 @@ Array = npt.NDArray[np.float64]
 # Longest sides, pixels: blur of a pixel or two must survive the first, speed asks for the second.
 SHARPNESS_SIZE = 640
 MOTION_SIZE = 320
+# Panoramas spread the same pixels over a far wider view.
+PANORAMA_SHARPNESS_SIZE, PANORAMA_MOTION_SIZE = 1280, 640
 # Tracking more often than this tells nothing new about a hand-held camera.
 MOTION_RATE_HZ = 15.0
 # Mean grey level of a frame that counts as black; level a pixel must reach to count as burnt out.
@@ -87,14 +90,17 @@ class _Rows:
     current: int = 0
 
 
-def analyse(reader: VideoReader, expected_frames: int, rate_hz: float, progress: Progress) -> Analysis:
-    """Score every frame of the video. Raises what the reader and `progress` raise."""
-    rows, tracker = _Rows(), MotionTracker()
+def analyse(
+    reader: VideoReader, expected_frames: int, rate_hz: float, progress: Progress, all_around: bool = False
+) -> Analysis:
+    """Score every frame of the video; `all_around` for panoramas. Raises what the reader and `progress` raise."""
+    geometry: Geometry = AllAround() if all_around else Flat()
+    rows, tracker = _Rows(), MotionTracker(geometry)
     # By time, for rates that vary, and by count, for timestamps that are wrong.
     stride = max(1, round(rate_hz / MOTION_RATE_HZ))
     last_time, last_index = -np.inf, -stride
-    for decoded in reader.grays(SHARPNESS_SIZE):
-        gray = decoded.array
+    for decoded in reader.grays(PANORAMA_SHARPNESS_SIZE if all_around else SHARPNESS_SIZE):
+        gray = band_of(decoded.array) if all_around else decoded.array
         rows.times.append(decoded.time_s)
         rows.sharpness.append(sharpness(gray))
         if decoded.index - last_index >= stride or decoded.time_s - last_time >= 1.0 / MOTION_RATE_HZ:
@@ -124,23 +130,24 @@ def analyse(reader: VideoReader, expected_frames: int, rate_hz: float, progress:
     )
 
 
-def _small(gray: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    scale = min(1.0, MOTION_SIZE / max(gray.shape))
+def _small(gray: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
+    scale = min(1.0, size / max(gray.shape))
     return cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def _sample(rows: _Rows, tracker: MotionTracker, gray: npt.NDArray[np.uint8], index: int) -> None:
     """Advance the motion to the frame `index`, and the scenes where it cuts."""
-    small = _small(gray)
+    geometry = tracker.geometry
+    small = _small(gray, MOTION_SIZE if isinstance(geometry, Flat) else PANORAMA_MOTION_SIZE)
     motion = tracker.update(small)
     mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(small))
     burnt = float(np.count_nonzero(small >= BURNT_LEVEL)) / small.size
     black = mean < BLACK_MEAN or deviation < FLAT_STD
     rows.samples.append((index, motion.tracked, motion.textured, mean, burnt, black))
-    fraction = motion.step_px / float(np.hypot(*small.shape))
+    fraction = motion.step_px / geometry.diagonal(small.shape)
     if motion.cut:
         rows.current, jump = _scene_of(rows, small)
-        fraction = jump / float(np.hypot(*small.shape))
+        fraction = jump / geometry.diagonal(small.shape)
     knots = rows.knots[rows.current]
     if not knots or fraction > 0 or motion.cut:
         knots.append((index, (knots[-1][1] if knots else 0.0) + fraction))

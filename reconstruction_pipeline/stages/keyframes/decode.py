@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from reconstruction_pipeline.artifacts.guarded import ChildFailed, ChildLimits, GuardedChild
 from reconstruction_pipeline.stages.keyframes.bars import Borders, black_borders, common_bars
+from reconstruction_pipeline.stages.keyframes.hardware import SOFTWARE, devices_here
 
 WORKER = "reconstruction_pipeline.stages.keyframes.decode_worker"
 
@@ -47,9 +48,12 @@ class Decoded:
 class VideoReader:
     """Passes over one video stream (`stream` counts all streams of the file; None takes the first real video).
 
+    With `hardware` the machine's own decoder is used where it has one; `decoder` tells what decoded the last pass. One
+    that gives no frame at all is not asked again: software takes its place, and `decoder` says so.
+
     After a pass, `errors` counts what would not decode in it, and `problem` completes "the decoder …" where it was
     stopped or stopped itself before the end, and is empty otherwise. `cut` is what `pictures` left out as black bars
-    on either side: parts of the stored width and height.
+    on either side: parts of the stored width and height; nothing where `cut_bars` is false.
     """
 
     path: Path
@@ -57,6 +61,9 @@ class VideoReader:
     limits: DecodeLimits = DecodeLimits()
     errors: int = 0
     problem: str = ""
+    cut_bars: bool = True
+    hardware: bool = True
+    decoder: str = SOFTWARE
     cut: tuple[float, float] = (0.0, 0.0)
     _borders: list[Borders] = field(default_factory=list)
     _shape: tuple[int, int] = (1, 1)
@@ -75,11 +82,21 @@ class VideoReader:
         `grays` saw around every one of them are left out.
         """
         if wanted:
-            seen = [self._borders[index] for index, _ in wanted if index < len(self._borders)]
+            seen = [self._borders[i] for i, _ in wanted if i < len(self._borders)] if self.cut_bars else []
             self.cut = common_bars(seen, self._shape)
             yield from self._pass(max_size, [(int(index), float(time)) for index, time in wanted])
 
     def _pass(self, max_size: int, wanted: list[tuple[int, float]] | None) -> Iterator[Decoded]:
+        count = 0
+        for decoded in self._read(max_size, wanted):
+            count += 1
+            yield decoded
+        if count == 0 and self.hardware and devices_here():
+            self.hardware = False
+            yield from self._read(max_size, wanted)
+            self.decoder = f"{SOFTWARE} (hardware gave no frame)"
+
+    def _read(self, max_size: int, wanted: list[tuple[int, float]] | None) -> Iterator[Decoded]:
         limits = self.limits
         request = {
             "path": str(self.path.absolute()),
@@ -89,6 +106,7 @@ class VideoReader:
             "size": max_size,
             "wanted": wanted,
             "cut": self.cut,
+            "hardware": self.hardware,
         }
         self.errors, self.problem = 0, ""
         with GuardedChild(WORKER, request, ChildLimits(limits.memory_mb, limits.stall_s)) as child:
@@ -96,6 +114,7 @@ class VideoReader:
                 for document, payload in child.messages():
                     if summary := document.get("summary"):
                         self.errors, self.problem = summary["errors"], summary["problem"]
+                        self.decoder = summary["decoder"]
                         continue
                     array = np.frombuffer(payload, np.uint8).reshape(document["shape"])
                     yield Decoded(document["index"], document["time_s"], array)

@@ -23,9 +23,15 @@ FRAMES_ASKED = 4
 
 def work(request: dict[str, Any], replies: Replies) -> None:
     """`request`: `path`, `stream`, `max_pixels`, `max_frames`, `size`, and `wanted`: null for all frames in grey, or a
-    list of [index, time] of those to be sent in colour, without what `cut` says.
+    list of [index, time] of those to be sent in colour, without what `cut` says; `hardware`: may it decode?
     """
-    stream = FrameStream(Path(request["path"]), request["stream"], request["max_pixels"], alive=replies.alive)
+    stream = FrameStream(
+        Path(request["path"]),
+        request["stream"],
+        request["max_pixels"],
+        alive=replies.alive,
+        hardware=request["hardware"],
+    )
     problem = ""
     try:
         if request["wanted"] is None:
@@ -37,7 +43,7 @@ def work(request: dict[str, Any], replies: Replies) -> None:
         if error.errno == errno.ENOMEM:
             raise MemoryError from error
         problem = f"finds no readable video ({(error.strerror or str(error)).rstrip('.')})"
-    replies.send({"summary": {"errors": stream.errors, "problem": problem}})
+    replies.send({"summary": {"errors": stream.errors, "problem": problem, "decoder": stream.decoder}})
 
 
 def _grays(stream: FrameStream, size: int, max_frames: int, replies: Replies) -> str:

@@ -11,8 +11,10 @@ from typing import Any
 
 import av
 import av.error
+from av.codec.hwaccel import HWAccel
 
 from reconstruction_pipeline.artifacts.containers import OPEN_OPTIONS
+from reconstruction_pipeline.stages.keyframes.hardware import HARDWARE_FORMATS, SOFTWARE, device_for, devices_here
 
 # Decoding forward beats seeking when the next wanted frame is nearer than this; GOPs are often longer.
 SEEK_AHEAD_S = 4.0
@@ -36,6 +38,7 @@ class FrameStream:
     `errors` counts packets that would not decode and frames of another size than the first.
     `aspect` is a pixel's width over its height, known once frames come.
     `skipped` tells that indices no longer count from the beginning. `alive` is called for every packet.
+    With `hardware` the machine's own decoder is taken where it has one; `decoder` names what decodes, once frames come.
     """
 
     path: Path
@@ -45,6 +48,9 @@ class FrameStream:
     aspect: float = 1.0
     skipped: bool = False
     alive: Callable[[], None] = lambda: None
+    hardware: bool = True
+    decoder: str = SOFTWARE
+    _device: str = ""
 
     def frames(self, wanted: Sequence[float] = ()) -> Iterator[Frame]:
         """All frames in display order; with `wanted` (their times) it may skip stretches without any of them.
@@ -52,7 +58,7 @@ class FrameStream:
         Times may repeat (phones write such files), so compare indices until something was skipped.
         Raises `av.error.FFmpegError` for a file that does not open, and `MemoryError`.
         """
-        with closing(av.open(str(self.path), options=OPEN_OPTIONS)) as container:
+        with closing(self._open()) as container:
             stream = self._choose(container)
             if stream is None:
                 return
@@ -64,6 +70,23 @@ class FrameStream:
                     other.discard = av.stream.Discard.all
             self.aspect = float(stream.sample_aspect_ratio or 1.0) or 1.0
             yield from self._decode(container, stream, sorted(wanted))
+
+    def _open(self) -> Any:
+        container = av.open(str(self.path), options=OPEN_OPTIONS)
+        devices = devices_here() if self.hardware else ()
+        stream = self._choose(container) if devices else None
+        device = device_for(stream.codec_context.codec, devices) if stream else None
+        if device is None:
+            return container
+        try:
+            fast = av.open(str(self.path), options=OPEN_OPTIONS, hwaccel=HWAccel(device, allow_software_fallback=True))
+        except av.error.FFmpegError:
+            # It is there and cannot be used: taken by others, or its driver does not fit.
+            self.decoder = f"{SOFTWARE} ({device} does not open)"
+            return container
+        container.close()
+        self._device = device
+        return fast
 
     def _choose(self, container: Any) -> Any:
         cover = av.stream.Disposition.attached_pic
@@ -93,6 +116,8 @@ class FrameStream:
                 self._count(error)
                 continue
             for frame in frames:
+                if size is None and self._device and frame.format.name in HARDWARE_FORMATS:
+                    self.decoder = self._device
                 size = size or (frame.width, frame.height)
                 if (frame.width, frame.height) != size:
                     self.errors += 1

@@ -9,10 +9,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from reconstruction_pipeline.kernels.parallax import rotation_residuals
+from reconstruction_pipeline.stages.keyframes.motion_geometry import Flat, Geometry, Points, shift_of
 
 Gray = npt.NDArray[np.uint8]
-Points = npt.NDArray[np.float32]
 
 MAX_CORNERS = 200
 MIN_TRACKS = 12
@@ -59,6 +58,7 @@ class MotionTracker:
     tripod, or of the tracker, does not add up over a long video.
     """
 
+    geometry: Geometry = field(default_factory=Flat)
     spans: list[Span] = field(default_factory=list)
     _count: int = -1
     _gray: Gray | None = None
@@ -96,7 +96,7 @@ class MotionTracker:
         tracked = len(self._now) / before
         if len(self._now) < MIN_TRACKS or tracked < FOLLOWED:
             return self._recover(previous, gray, tracked)
-        step = _median_shift(self._milestone, self._now)
+        step = self.geometry.progress(self._milestone, self._now, gray.shape)
         if step < STEP_PX:
             step = 0.0
         else:
@@ -134,14 +134,13 @@ class MotionTracker:
         return Motion(shift or 0.0, 0.0, True, shift is None and certain)
 
     def _measure_anchor(self, gray: Gray, last: bool = False) -> None:
-        height, width = gray.shape
-        shift = _median_shift(self._anchor, self._now)
-        far = shift > ANCHOR_FRACTION * float(np.hypot(width, height))
+        shift = self.geometry.shift(self._anchor, self._now, gray.shape)
+        far = shift > ANCHOR_FRACTION * self.geometry.diagonal(gray.shape)
         worn = len(self._now) < max(MIN_TRACKS, self._started_with // 2)
         if not (far or worn or last):
             return
         if len(self._now) >= MIN_TRACKS and shift > 5 * STEP_PX:
-            residuals = rotation_residuals(self._anchor.astype(float), self._now.astype(float), width, height)
+            residuals = self.geometry.residuals(self._anchor, self._now, gray.shape)
             self.spans.append(Span(self._anchored_at, self._count, shift, residuals))
         if not last:
             self._restart(gray, self._count)
@@ -155,10 +154,6 @@ class MotionTracker:
         # A restart loses the part of a step since the last milestone: at most one pixel.
         self._milestone, self._anchor = self._now.copy(), self._now.copy()
         self._started_with, self._anchored_at = len(self._now), at
-
-
-def _median_shift(before: Points, after: Points) -> float:
-    return float(np.median(np.linalg.norm(after - before, axis=1))) if len(before) else 0.0
 
 
 def match_frames(first: Gray, second: Gray) -> tuple[float | None, bool]:
@@ -178,5 +173,5 @@ def match_frames(first: Gray, second: Gray) -> tuple[float | None, bool]:
         xy_b = np.array([points_b[m.trainIdx].pt for m in pairs], np.float32)
         _, inliers = cv2.findHomography(xy_a, xy_b, cv2.RANSAC, 4.0)
         if inliers is not None and int(inliers.sum()) >= 12:
-            return _median_shift(xy_a[inliers[:, 0] > 0], xy_b[inliers[:, 0] > 0]), True
+            return shift_of(xy_a[inliers[:, 0] > 0], xy_b[inliers[:, 0] > 0]), True
     return None, True

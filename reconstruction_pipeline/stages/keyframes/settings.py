@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,9 @@ class KeyframeSettings:
     min_motion_fraction: total motion below which the capture counts as static.
     min_parallax: residual motion after the best pure camera rotation, relative to the motion itself;
         below it the camera only turned.
+    projection: of a video: "auto" believes its marks, "equirectangular" is 360° all around, "flat" never is.
+    views_around, views_of_poles: of a 360° video, how many views of 90° every frame is cut into along the horizon, and
+        whether one goes straight up and one straight down (where the camera man or the tripod stands).
     max_blur: Crété's blur measure (0 sharp, 1 blurred) above which the chosen frames count as soft.
     """
 
@@ -35,3 +39,6 @@ class KeyframeSettings:
     min_motion_fraction: float = 0.02
     min_parallax: float = 0.02
     max_blur: float = 0.6
+    projection: Literal["auto", "equirectangular", "flat"] = "auto"
+    views_around: int = 6
+    views_of_poles: bool = False

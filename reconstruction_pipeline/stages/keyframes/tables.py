@@ -32,15 +32,16 @@ def write_camera(path: Path, ordered: bool, width: int | None, height: int | Non
 
 
 def write_candidates(
-    path: Path, analysis: Analysis, selection: Selection, names: Sequence[str], diagonal: float
+    path: Path, analysis: Analysis, selection: Selection, names: Sequence[tuple[str, ...]], diagonal: float
 ) -> None:
     """`candidates.csv`: all that the choice was made from, and why, a row a decoded frame of the video.
 
-    `motion_px` is the image motion since the row before, in pixels of pictures with that `diagonal`.
+    `names` are those of the images of each chosen frame; the table has the first. `motion_px` is the image motion since
+    the row before, in pixels of pictures with that `diagonal`.
     """
     starts = np.diff(analysis.scene, prepend=0) != 0
     step = np.where(starts, 0.0, np.diff(analysis.progress, prepend=0.0)) * diagonal
-    name_of = dict(zip(selection.chosen.tolist(), names, strict=True))
+    name_of = dict(zip(selection.chosen.tolist(), (images[0] for images in names), strict=True))
     trained = set(selection.chosen[selection.train].tolist())
     write_table(
         path,
@@ -67,11 +68,16 @@ def write_chosen(
     path: Path,
     analysis: Analysis,
     selection: Selection,
-    names: Sequence[str],
+    names: Sequence[tuple[str, ...]],
     blurs: Sequence[float],
     size: tuple[int, int],
+    focal_px: float | None = None,
 ) -> None:
-    """`keyframes.csv` of a video with pictures of `size` (width, height); `motion_px` since the row before."""
+    """`keyframes.csv` of a video with pictures of `size` (width, height); `motion_px` since the frame before.
+
+    `names` are those of the images of each chosen frame, one of a flat video, and of a panorama one a view; `camera`
+    counts the views.
+    """
     travelled = analysis.progress[selection.chosen] * float(np.hypot(*size))
     moved = np.diff(travelled, prepend=travelled[0])
     write_table(
@@ -87,8 +93,10 @@ def write_chosen(
                 "frame": int(i),
                 "width": size[0],
                 "height": size[1],
-                "focal_px": None,
+                "focal_px": focal_px,
+                "camera": camera,
             }
-            for row, (i, name) in enumerate(zip(selection.chosen.tolist(), names, strict=True))
+            for row, (i, images) in enumerate(zip(selection.chosen.tolist(), names, strict=True))
+            for camera, name in enumerate(images)
         ),
     )

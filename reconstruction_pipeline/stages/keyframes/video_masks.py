@@ -12,6 +12,7 @@ from PIL import Image
 from reconstruction_pipeline.artifacts.errors import InputRejected
 from reconstruction_pipeline.artifacts.source_video import SourceVideo
 from reconstruction_pipeline.stages.keyframes.decode import VideoReader
+from reconstruction_pipeline.stages.keyframes.panorama import PanoramaViews
 
 Mask = npt.NDArray[np.uint8]
 
@@ -26,14 +27,16 @@ LARGEST_SIDE = 4096
 def write_video_masks(
     workspace: Path,
     source: SourceVideo,
-    frames: Mapping[str, tuple[int, float]],
+    frames: Mapping[tuple[str, ...], tuple[int, float]],
     size: tuple[int, int],
     frame_count: int,
     cut: tuple[float, float] = (0.0, 0.0),
+    views: PanoramaViews | None = None,
 ) -> int:
     """`masks/<name>.png` of every keyframe, (height, width) = `size`, 255 counts and 0 is ignored; how many.
 
-    `frames` gives the (index, time in seconds) of each keyframe, and `frame_count` how many frames the video has: a
+    `frames` gives the (index, time in seconds) of the keyframes by the names of their images, one of a flat video, and
+    as many as `views` of a panorama, whose masks are panoramas too; `frame_count` is how many frames the video has: a
     mask video is matched by time, a folder of masks must have one for each frame. `cut` is what the keyframes lack of
     the stored width and height on either side (`VideoReader.cut`). Nothing is written, and 0 returned,
     for a video without masks. Raises `InputRejected` for masks that do not fit the video.
@@ -42,9 +45,9 @@ def write_video_masks(
     if not given or not frames:
         return 0
     if given[0].suffix.lower() in VIDEO_SUFFIXES:
-        masks = _of_video(given[0], {name: time for name, (_, time) in frames.items()})
+        masks = _of_video(given[0], {names: time for names, (_, time) in frames.items()})
     elif len(given) == frame_count:
-        masks = {name: _of_picture(given[index]) for name, (index, _) in frames.items()}
+        masks = {names: _of_picture(given[index]) for names, (index, _) in frames.items()}
     else:
         raise InputRejected(
             f"the folder of masks holds {len(given)} pictures, the video {frame_count} frames: there must be one for"
@@ -53,12 +56,20 @@ def write_video_masks(
     folder = workspace / "masks"
     folder.mkdir(exist_ok=True)
     turns = round(float(source.probe().get("rotation_deg", 0)) / 90) % 4
-    for name, mask in masks.items():
-        Image.fromarray(_fitted(mask, size, turns, cut, given[0].name)).save(folder / f"{name}.png")
-    return len(masks)
+    written = 0
+    for names, mask in masks.items():
+        if views is None:
+            parts = [_fitted(mask, size, turns, cut, given[0].name)]
+        else:
+            around = _fitted(mask, (views.panorama_width // 2, views.panorama_width), turns, cut, given[0].name)
+            parts = views.cut(around, nearest=True)
+        for name, part in zip(names, parts, strict=True):
+            Image.fromarray(part).save(folder / f"{name}.png")
+            written += 1
+    return written
 
 
-def _of_video(path: Path, times: Mapping[str, float]) -> dict[str, Mask]:
+def _of_video(path: Path, times: Mapping[tuple[str, ...], float]) -> dict[tuple[str, ...], Mask]:
     reader = VideoReader(path)
     moments = [(decoded.index, decoded.time_s) for decoded in reader.grays(16)]
     if not moments:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from reconstruction_pipeline.stages.poses.candidates import Candidate, Climb, be
 from reconstruction_pipeline.stages.poses.child import ColmapChild
 from reconstruction_pipeline.stages.poses.external import take_external
 from reconstruction_pipeline.stages.poses.gates import MOVE
+from reconstruction_pipeline.stages.poses.rigs import CAMERA_MODEL, described
 from reconstruction_pipeline.stages.poses.rungs import Rung, can_help, ladder, why_next
 from reconstruction_pipeline.stages.poses.settings import PoseSettings
 
@@ -25,6 +26,9 @@ def climb(keyframes: Keyframes, settings: PoseSettings, child: ColmapChild, scra
     external stage, where one is configured, comes after COLMAP's own rungs.
     Raises `StageFailed` when there is none, and what `ColmapChild.run` raises.
     """
+    rig = keyframes.rig()
+    if rig is not None:
+        settings = replace(settings, camera_model=CAMERA_MODEL)
     groups = camera_groups(keyframes, settings)
     ordered = bool(keyframes.camera()["ordered"])
     count = sum(len(group["names"]) for group in groups)
@@ -90,6 +94,7 @@ def _job(
         "focal_range": focal_range(groups),
         "reuse": reuse,
         "rung": asdict(rung),
+        "rig": described(keyframes.rig()),
     }
 
 

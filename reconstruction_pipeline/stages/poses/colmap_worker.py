@@ -32,6 +32,7 @@ from reconstruction_pipeline.stages.poses.matching import (
     match_pairs,
     verified_pairs,
 )
+from reconstruction_pipeline.stages.poses.rigs import choose_rig_pairs, write_rig
 
 
 def main() -> int:
@@ -75,6 +76,8 @@ def map_images(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
         shutil.copy(job["reuse"], database)
     else:
         extract(job, database)
+        if job.get("rig"):
+            write_rig(job["rig"], database)
     with pycolmap.Database.open(database) as opened:
         images = {image.name: image.image_id for image in opened.read_all_images()}
         if set(images) != set(names):
@@ -82,7 +85,8 @@ def map_images(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
             raise RuntimeError(f"no features were stored for {len(missing)} images, such as {missing[:3]}")
         descriptors = [opened.read_descriptors(images[name]).data for name in names]
     laps.append(time.process_time())
-    pairs = [(names[i], names[j]) for i, j in choose_pairs(job, descriptors)]
+    choose = choose_rig_pairs if job.get("rig") else choose_pairs
+    pairs = [(names[i], names[j]) for i, j in choose(job, descriptors)]
     channel.send("phase", phase="matching", total=len(pairs))
     match_pairs(job, database, pairs)
     guided = guide_weak_pairs(job, database) if job["rung"]["guided"] else 0
@@ -114,9 +118,10 @@ def _map(job: dict[str, Any], database: Path, channel: Channel) -> tuple[list[di
     mapper = {"incremental": map_incrementally, "global": map_globally}[job["rung"]["mapper"]]
     parts = mapper(job, database, channel)
     for part in parts:
-        refine(part)
+        refine(part, stiff=bool(job.get("rig")))
     models = [keep(part, models_folder(job) / f"kept-{index}") for index, part in enumerate(parts)]
-    joined, joins = join_parts(job, database, parts)
+    # Two parts of a rig's way would have to be joined by moments, not by images.
+    joined, joins = join_parts(job, database, parts) if not job.get("rig") else ([], [])
     return models + joined, joins
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reconstruction_pipeline.stages.poses.rigs import hold_rig
+
 if TYPE_CHECKING:
     from reconstruction_pipeline.stages.poses.channel import Channel
 
@@ -29,6 +31,8 @@ def map_incrementally(job: dict[str, Any], database: Path, channel: Channel) -> 
     options.ba_global_frames_ratio = options.ba_global_points_ratio = 2.0
     options.ba_global_max_refinements = options.ba_local_max_refinements = 1
     options.ba_local_max_num_iterations = 10
+    if job.get("rig"):
+        hold_rig(options)
 
     def start() -> None:
         registered[0] = 2
@@ -86,8 +90,8 @@ def keep(model: Any, folder: Path) -> dict[str, Any]:
     return {"path": str(folder), "registered": model.num_reg_images(), "points": model.num_points3D()}
 
 
-def refine(model: Any) -> None:
-    """A last adjustment in which large residuals count less.
+def refine(model: Any, stiff: bool = False) -> None:
+    """A last adjustment in which large residuals count less; `stiff` keeps lenses and rigs as they are.
 
     The mapper's least squares let every wrong match within four pixels pull; on the sample the robust loss halves
     the error of the path, for a tenth of the mapper's time.
@@ -96,6 +100,8 @@ def refine(model: Any) -> None:
 
     options = pycolmap.BundleAdjustmentOptions()
     options.refine_principal_point = options.print_summary = False
+    if stiff:
+        options.refine_sensor_from_rig = options.refine_focal_length = options.refine_extra_params = False
     options.ceres.loss_function_type = pycolmap.LossFunctionType.SOFT_L1
     options.ceres.loss_function_scale = ROBUST_PX
     options.ceres.solver_options.max_num_iterations = REFINEMENTS

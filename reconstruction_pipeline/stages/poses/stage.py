@@ -90,8 +90,9 @@ def estimate_poses(
         found, focal = settle_focal(found, keyframes, settings, child)
         registered, strays = found.best.model, found.best.evidence.strays
         weak = sorted(i.name for i in registered.images if len(i.xy) < settings.min_observations)
-        if len(weak) > len(registered.images) // 2:
-            weak = []  # not some images but the model is weak: the gate on observations says so
+        rig = keyframes.rig()
+        if rig is not None or len(weak) > len(registered.images) // 2:
+            weak = []  # placed by what other views see; or the model is weak, and the gate on observations says so
         left_out = dict.fromkeys(strays, "dropped: contradicts its matches") | dict.fromkeys(
             weak, "dropped: few points"
         )
@@ -141,6 +142,7 @@ def estimate_poses(
         doubts.append(external_gate(found.failure()))
     if camera["ordered"]:
         times = keyframes.table().set_index("name")["timestamp_s"].dropna().to_dict()
+        times = {name: time for name, time in times.items() if rig is None or name in rig.reference}
         doubts.append(trajectory_gate(find_jumps(model, {str(k): float(v) for k, v in times.items()})))
     gates = [*pose_gates(metrics, unregistered, weak, found.best.level, found.best.rung, doubts), *placement.gates]
     return CameraPoses(workspace, metrics, Verdict.of(gates))

@@ -182,10 +182,13 @@ def test_uneven_frames_are_a_variable_rate(tmp_path: Path) -> None:
     assert not probe(even).variable_rate
 
 
-def test_a_360_video_says_what_to_do(video: Path) -> None:
-    """The mark of Google's spherical video metadata (version 2), put where the film's description is."""
+def _box(kind: bytes, body: bytes) -> bytes:
+    return (8 + len(body)).to_bytes(4, "big") + kind + body
+
+
+def marked(video: Path, mark: bytes) -> Path:
+    """Boxes put where the film's description is, as cameras put marks of 360° video there."""
     data = bytearray(video.read_bytes())
-    mark = _box(b"sv3d", _box(b"proj", _box(b"prhd", bytes(16)) + _box(b"equi", bytes(20))))
     at = data.rindex(b"avc1") - 4  # the first is a brand of the file
     end = at + int.from_bytes(data[at : at + 4], "big")
     data[end:end] = mark
@@ -193,12 +196,32 @@ def test_a_360_video_says_what_to_do(video: Path) -> None:
         place = data.rindex(name) - 4
         data[place : place + 4] = (int.from_bytes(data[place : place + 4], "big") + len(mark)).to_bytes(4, "big")
     video.write_bytes(data)
-    with pytest.raises(InputRejected, match=r"360° video \(equirectangular\).*flat views"):
-        probe(video)
+    return video
 
 
-def _box(kind: bytes, body: bytes) -> bytes:
-    return (8 + len(body)).to_bytes(4, "big") + kind + body
+def spherical(bounds: tuple[int, int, int, int] = (0, 0, 0, 0), projection: bytes = b"equi") -> bytes:
+    """Google's spherical video metadata, version 2."""
+    edges = b"".join(bound.to_bytes(4, "big") for bound in bounds)
+    header = _box(b"svhd", bytes(4) + b"tests\0")
+    return _box(b"sv3d", header + _box(b"proj", _box(b"prhd", bytes(16)) + _box(projection, bytes(4) + edges)))
+
+
+def test_a_360_video_is_recognised_by_its_marks(video: Path) -> None:
+    assert probe(video).projection == "flat"
+    assert probe(marked(video, spherical())).projection == "equirectangular"
+
+
+@pytest.mark.parametrize(
+    ("mark", "says"),
+    [
+        (spherical((1 << 30, 1 << 30, 0, 0)), "part of an equirectangular one"),
+        (spherical(projection=b"cbmp"), "cube map"),
+        (spherical() + (13).to_bytes(4, "big") + b"st3d" + bytes(4) + b"\1", "two eyes in one picture"),
+    ],
+)
+def test_other_360_videos_say_what_to_do(video: Path, mark: bytes, says: str) -> None:
+    with pytest.raises(InputRejected, match=rf"360° video \(.*{says}\).*flat views"):
+        probe(marked(video, mark))
 
 
 def test_the_hlg_capture_is_described() -> None:
