@@ -95,6 +95,15 @@ class MeshChoices(StageChoices):
     render_side: int | None = Field(
         default=None, ge=64, le=4096, description="Longest side of rendered depth, px (64-4096)."
     )
+    crop: str | None = Field(
+        default=None,
+        description="'object': only what the cameras look at from around it; or a box x0,y0,z0,x1,y1,z1 in mesh.ply's "
+        "world.",
+    )
+    without_table: bool | None = Field(
+        default=None, description="Remove the level surface that carries the object, and everything below."
+    )
+    usdz: bool | None = Field(default=None, description="Write mesh.usdz, too (needs usd-core).")
 
 
 class CompressionChoices(StageChoices):
