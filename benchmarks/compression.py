@@ -27,6 +27,7 @@ TOOL = "@playcanvas/splat-transform"
 VERSION = "3.7.0"
 CUT = 20_000
 LARGE = 100_000
+LEVELS = 5
 DEARER = 4.0
 """Times the default price, for a second row of ours: smaller, and still truer to the photographs."""
 HOLDOUT = 8
@@ -66,7 +67,8 @@ def main(options: Options) -> None:
         _row(name, f"ours, price x{DEARER:g}", ply, ours, project, _write(ply, ours, project, DEARER))
         if tool is not None:
             theirs = options.cache / "sog" / f"{name}-reference.sog"
-            command = [str(tool), "-q", "-w", "-g", "cpu", str(ply), str(theirs)]
+            node = str(Path(sys.executable).with_name("node"))
+            command = [node, str(tool), "-q", "-w", "-g", "cpu", str(ply), str(theirs)]
             _say(f"{name}: {TOOL} (minutes)")
             _row(name, "splat-transform", ply, theirs, project, _timed(command))
     fox = projects.fox_480()
@@ -74,7 +76,50 @@ def main(options: Options) -> None:
         ply = _trained(fox, "fox_480", LARGE, LARGE * 5 // 4, options.large_seconds, options)
         path = options.cache / "sog" / "large.sog"
         _row(f"fox_480, {LARGE:,}", "ours", ply, path, fox, _write(ply, path, fox, 1.0))
+        _levels(ply, fox)
     print()
+
+
+def _levels(ply: Path, project: Path) -> None:
+    """The large scene as streamed SOG: each level against the full scene, and against leaving splats out instead."""
+    import tempfile
+
+    from reconstruction_pipeline.artifacts.camera_poses import CameraPoses
+    from reconstruction_pipeline.artifacts.ply import read_ply
+    from reconstruction_pipeline.stages.compression import CompressionSettings, WriteOptions, read_splats
+    from reconstruction_pipeline.stages.compression.codecs import write_splats
+    from reconstruction_pipeline.stages.compression.codecs.streamed_reader import read_manifest
+    from reconstruction_pipeline.stages.compression.edits import keep_most_visible
+    from reconstruction_pipeline.stages.compression.fidelity import Yardstick
+    from reconstruction_pipeline.stages.compression.streaming import STEP
+
+    scene = read_ply(ply)
+    yardstick = Yardstick(scene, CameraPoses(project), CompressionSettings(holdout=HOLDOUT, measure_size_px=SIZE))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "lod-meta.json"
+        started = time.process_time()
+        write_splats(path, scene, WriteOptions(views=_views(project), levels=LEVELS))
+        seconds, manifest = time.process_time() - started, read_manifest(path)
+        print(f"\n### Levels of detail of fox_480, {scene.count:,} splats: {seconds:.0f} s of CPU\n")
+        print("| level | splats | bytes | dB to the full scene there | the largest splats instead | dB at full size |")
+        print("|---|---|---|---|---|---|")
+        for level, count in enumerate(manifest.counts):
+            names = {manifest.filenames[piece.file] for piece in manifest.pieces[level]}
+            size = sum(file.stat().st_size for name in names for file in (path.parent / name).parent.iterdir())
+            decoded, most = read_splats(path, level), keep_most_visible(scene, count)
+            there, plain = (yardstick.from_afar(one, STEP**level) for one in (decoded, most))
+            near = yardstick.from_afar(decoded, 1.0)
+            instead = f"{plain:.1f}" if level else "–"
+            print(f"| {level} | {count:,} | {size:,} | {there:.1f} | {instead} | {near:.1f} |", flush=True)
+
+
+def _views(project: Path) -> tuple[Any, ...]:
+    """The training cameras."""
+    from reconstruction_pipeline.artifacts.colmap import read_model
+    from reconstruction_pipeline.artifacts.views import pinhole_view
+
+    model = read_model(project / "sparse" / "0")
+    return tuple(pinhole_view(model, image) for row, image in enumerate(model.images) if row % HOLDOUT)
 
 
 def _say(text: str) -> None:
@@ -88,8 +133,10 @@ def _tool(cache: Path) -> Path:
     if not program.exists():
         _say(f"fetching {TOOL}@{VERSION}")
         folder.mkdir(parents=True, exist_ok=True)
-        command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), f"{TOOL}@{VERSION}"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = ["install", "--no-audit", "--no-fund", "--prefix", str(folder), f"{TOOL}@{VERSION}"]
+        # The environment's own Node; whether the system has one makes no difference.
+        npm = Path(sys.executable).with_name("npm")
+        subprocess.run([str(npm), *command], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return program
 
 
@@ -152,16 +199,13 @@ def _fidelity(ply: Path, path: Path, project: Path) -> Any:
 
 def write(ply: str, path: str, project: str, factor: str) -> None:
     """Write one SOG as the pipeline does, knowing the training cameras; prints what the second writing took."""
-    from reconstruction_pipeline.artifacts.colmap import read_model
     from reconstruction_pipeline.artifacts.ply import read_ply
-    from reconstruction_pipeline.artifacts.views import pinhole_view
     from reconstruction_pipeline.stages.compression import WriteOptions, write_splats
     from reconstruction_pipeline.stages.compression.codecs.pricing import default_price
 
-    scene, model = read_ply(Path(ply)), read_model(Path(project) / "sparse" / "0")
-    views = tuple(pinhole_view(model, image) for row, image in enumerate(model.images) if row % HOLDOUT)
+    scene = read_ply(Path(ply))
     price = float(factor) * default_price(scene.count)
-    options = WriteOptions(views=views, price=price)
+    options = WriteOptions(views=_views(Path(project)), price=price)
     write_splats(Path(path), scene, options)  # loads the kernels
     cpu, wall = time.process_time(), time.perf_counter()
     write_splats(Path(path), scene, options)

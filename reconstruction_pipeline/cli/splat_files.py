@@ -12,19 +12,25 @@ from reconstruction_pipeline.cli.folders import require_file
 
 def convert(
     source: Path = typer.Argument(
-        ..., metavar="IN", help="A splat file: .ply, .compressed.ply, .sog, .spz, .splat or .glb."
+        ..., metavar="IN", help="A .ply, .compressed.ply, .sog, .spz, .splat, .ksplat, .glb or lod-meta.json."
     ),
-    target: Path = typer.Argument(..., metavar="OUT", help="The file to write: one of these, .usda or .usdz."),
+    target: Path = typer.Argument(
+        ..., metavar="OUT", help="The file to write: any of these but .ksplat; .usda; .usdz."
+    ),
     sh: int | None = typer.Option(None, min=0, max=3, help="Keep spherical harmonics up to this degree."),
     max_splats: int | None = typer.Option(None, min=1, help="Keep the most visible splats only."),
     rotate: str | None = typer.Option(None, metavar="X,Y,Z", help="Turn by degrees about x, then y, then z."),
     crop: str | None = typer.Option(None, metavar="X0,Y0,Z0,X1,Y1,Z1", help="Keep splats inside this box."),
     spz_version: int = typer.Option(3, min=2, max=4, help="Version of an .spz; many viewers read up to 3 only."),
+    level: int = typer.Option(0, min=0, help="Level of detail to read of a lod-meta.json; 0 is the finest."),
+    levels: int | None = typer.Option(None, min=1, max=8, help="Levels of detail to write into a lod-meta.json."),
+    page: bool = typer.Option(False, "--page", help="Write index.html beside a lod-meta.json, for a web server."),
 ) -> None:
     """Convert between splat files; the formats follow from the names.
 
     Numbers stay in the y-down world of the PLY, except in .glb and USD, which are y-up. Files in another frame (.spz of
-    Niantic's tools) need --rotate 180,0,0.
+    Niantic's tools) need --rotate 180,0,0. A lod-meta.json (streamed SOG, with levels of detail) needs a folder of its
+    own; put that on any web server and open it with SuperSplat's viewer or an app of PlayCanvas, or with its --page.
 
     Example: reconstruct convert scene.ply scene.sog --sh 2
     """
@@ -40,6 +46,9 @@ def convert(
         rotate=(turn[0], turn[1], turn[2]) if turn else None,
         crop=((box[0], box[1], box[2]), (box[3], box[4], box[5])) if box else None,
         spz_version=spz_version,
+        level=level,
+        levels=levels,
+        page=page,
     )
     ratio = done.bytes_in / max(done.bytes_out, 1)
     change = f"{ratio:.1f} times smaller" if ratio >= 1 else f"{1 / ratio:.1f} times larger"

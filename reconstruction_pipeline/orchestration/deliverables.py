@@ -23,6 +23,7 @@ CONTENTS: Mapping[str, tuple[str, str]] = {
     "scene.sog": ("compressed_splats", "scene.sog"),
     "scene.spz": ("compressed_splats", "scene.spz"),
     "scene.glb": ("compressed_splats", "scene.glb"),
+    "streamed": ("compressed_splats", "streamed"),
     "viewer.html": ("compressed_splats", "viewer.html"),
     "mesh.glb": ("mesh", "mesh.glb"),
     "mesh.ply": ("mesh", "mesh.ply"),

@@ -91,6 +91,10 @@ COMPRESSED_SPLATS = (
     ("glb_decodes", "warn"),
     ("glb_psnr_loss_db", "warn"),
     ("glb_off_path_db", "warn"),
+    ("streamed_decodes", "warn"),
+    ("streamed_psnr_loss_db", "warn"),
+    ("streamed_off_path_db", "warn"),
+    ("streamed_levels_db", "warn"),
 )
 
 SCENE_REPORT = ()

@@ -33,6 +33,8 @@ def report_inputs(
 ) -> ReportInputs:
     """What the report is drawn from; its links are the deliverables beside it."""
     links = {name: name for name in (*available(artifacts), "metrics.json") if "/" not in name}
+    if "streamed" in links:
+        links["streamed"] = "streamed/index.html"
     return ReportInputs(key, preset, dict(artifacts), dict(failures or {}), versions(), links)
 
 

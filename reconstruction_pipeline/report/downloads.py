@@ -19,6 +19,7 @@ LABELS: Mapping[str, str] = {
     "mesh.ply": "Mesh, PLY",
     "mesh.obj": "Mesh, OBJ",
     "mesh.usdz": "Mesh, USDZ",
+    "streamed": "Levels of detail, for a web server",
     "colmap": "COLMAP project",
     "transforms.json": "Cameras, JSON",
     "metrics.json": "Numbers, JSON",

@@ -1,5 +1,5 @@
 // Runs after the viewer's start: shows what it does, begins at the chosen view, and keeps visitors in the scene.
-const { places, room, floor, reach, orbit, startSeconds } = /*@@VIEW@@*/ {};
+const { places, room, floor, reach, orbit, parts, startSeconds } = /*@@VIEW@@*/ {};
 const labels = {
     play: 'Play the captured path', pause: 'Pause', orbitCamera: 'Turn around the scene', flyCamera: 'Fly',
     settings: 'Settings', controlsButton: 'Keys and gestures', info: 'About the viewer',
@@ -66,13 +66,14 @@ const keepInside = (manager, state) => {
 };
 
 try {
-    window.scene.progress(85);
+    const before = parts ? 85 : 0;
+    window.scene.progress(before);
     window.scene.say('Preparing the scene');
     const viewer = await window.sse.viewer;
     for (const [name, label] of Object.entries(labels)) {
         document.querySelector(`.sse-${name}`)?.setAttribute('aria-label', label);
     }
-    viewer.events.on('progress:changed', (percent) => window.scene.progress(85 + 0.15 * percent));
+    viewer.events.on('progress:changed', (percent) => window.scene.progress(before + (1 - before / 100) * percent));
     viewer.app.assets.on('error', (error) => window.scene.fail(`The scene in this page is damaged; copy or download it again (${error}).`));
     if (viewer.state.loaded) {
         await begin(viewer);

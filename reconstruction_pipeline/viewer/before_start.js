@@ -14,6 +14,9 @@ settings.cameras[0].initial.fov = fit(lens[start]);
 settings.animTracks[0].keyframes.values.fov = lens.map(fit);
 options.noanim = paused;
 
+if (!parts && location.protocol === 'file:') {
+    window.scene.fail('This page loads its scene piece by piece, which browsers do not allow from a disk: put its folder on a web server.');
+}
 if (window.scene.parts.length !== parts) {
     window.scene.fail('This page is not complete, so its scene cannot be shown; copy or download it again.');
 }
@@ -25,9 +28,12 @@ const decoded = (part) => {
     }
     return bytes;
 };
-const scene = new Blob(window.scene.parts.map(decoded));
-window.scene.parts.length = 0;
-options.contents = Promise.resolve(new Response(scene, { headers: { 'content-length': String(scene.size) } }));
+// A streamed scene has no parts in the page: the viewer fetches what it needs of it.
+if (parts) {
+    const scene = new Blob(window.scene.parts.map(decoded));
+    window.scene.parts.length = 0;
+    options.contents = Promise.resolve(new Response(scene, { headers: { 'content-length': String(scene.size) } }));
+}
 
 // The list of keys covers a quarter of the picture: it opens when asked for.
 try {

@@ -44,16 +44,16 @@ def write_viewer(
         "contentFilename": "scene.sog",
     }
     parts = list(_parts(sog_path.read_bytes()))
-    view = _view(camera_path, limits_of(model), parts=len(parts), paused=not autoplay)
+    view = view_of(camera_path, limits_of(model), parts=len(parts), paused=not autoplay)
     page = page.replace("@@TITLE@@", html.escape(title), 1)
-    page = page.replace("<!--@@HEAD@@-->", _module("before_start.js", view), 1)
-    page = page.replace('"@@BOOTSTRAP@@"', _script_json(bootstrap), 1)
+    page = page.replace("<!--@@HEAD@@-->", module("before_start.js", view), 1)
+    page = page.replace('"@@BOOTSTRAP@@"', script_json(bootstrap), 1)
     # Put together rather than replaced: what a title or a scene says can then never be taken for a mark.
     before, middle, after = re.split("<!--@@(?:BODY|SCENE)@@-->", page)
     with path.open("w", encoding="utf-8") as file:
-        file.writelines((before, _body(title, note), middle))
+        file.writelines((before, body(title, note), middle))
         file.writelines(parts)
-        file.writelines((_module("after_start.js", view), after))
+        file.writelines((module("after_start.js", view), after))
 
 
 def with_grade(page: str, grade: str) -> str:
@@ -102,7 +102,7 @@ def viewer_settings(camera_path: CameraPath) -> dict[str, Any]:
     }
 
 
-def _view(camera_path: CameraPath, limits: Limits, *, parts: int, paused: bool) -> dict[str, Any]:
+def view_of(camera_path: CameraPath, limits: Limits, *, parts: int, paused: bool) -> dict[str, Any]:
     """What our own scripts need to know."""
     return {
         "lens": camera_path.half_tangents.tolist(),
@@ -118,7 +118,7 @@ def _view(camera_path: CameraPath, limits: Limits, *, parts: int, paused: bool) 
     }
 
 
-def _body(title: str, note: str) -> str:
+def body(title: str, note: str) -> str:
     """The note in the corner and the progress bar."""
     before, between, after = re.split("@@(?:NAME|NOTE)@@", (HERE / "page_body.html").read_text(encoding="utf-8"))
     return "".join((before, html.escape(title), between, html.escape(note), after))
@@ -132,13 +132,13 @@ def _parts(content: bytes) -> Iterator[str]:
         yield f'<script>scene.add("{part}", {total})</script>\n'
 
 
-def _module(name: str, view: dict[str, Any]) -> str:
+def module(name: str, view: dict[str, Any]) -> str:
     """One of our scripts with the view in it; modules run in their order, once the whole page has arrived."""
-    script = (HERE / name).read_text(encoding="utf-8").replace("/*@@VIEW@@*/ {}", _script_json(view), 1)
+    script = (HERE / name).read_text(encoding="utf-8").replace("/*@@VIEW@@*/ {}", script_json(view), 1)
     return f'<script type="module">\n{script}</script>'
 
 
-def _script_json(value: Any) -> str:
+def script_json(value: Any) -> str:
     """JSON that no HTML parser takes for markup (ASCII only, every `<` escaped)."""
     return json.dumps(value, allow_nan=False).replace("<", "\\u003c")
 

@@ -59,12 +59,12 @@ def test_page_opens_from_disk_offline_and_shows_what_the_camera_saw(page_file: P
             unnamed = "[...document.querySelectorAll('.sse-controlButton')].filter(b => !b.ariaLabel).length"
             assert page.evaluate(unnamed) <= 3  # walking and the headsets', which are not offered
             name = "portrait" if window is PORTRAIT else "landscape"
-            start = _picture(page, page_file.with_name(f"{name}-start.png"))
+            start = picture_of(page, page_file.with_name(f"{name}-start.png"))
             _assert_shows_balls(start, window, camera=0)
             if window is LANDSCAPE:
-                _assert_like_our_render(start, window, camera=0)
+                assert_like_our_render(start, window, camera=0)
                 page.evaluate("window.scrubTo(window.animationDuration)")
-                end = _picture(page, page_file.with_name(f"{name}-end.png"))
+                end = picture_of(page, page_file.with_name(f"{name}-end.png"))
                 _assert_shows_balls(end, window, camera=2)
                 _assert_stays_inside(page)
             context.close()
@@ -97,7 +97,7 @@ def test_what_cannot_be_shown_is_said(
         assert sentence in page.inner_text("#scene-loading")
 
 
-def _picture(page: Any, path: Path) -> np.ndarray:
+def picture_of(page: Any, path: Path) -> np.ndarray:
     """A screenshot, kept beside the page for people who want to look."""
     path.write_bytes(page.screenshot(timeout=120_000))
     return np.asarray(Image.open(path).convert("RGB"))
@@ -118,7 +118,7 @@ def _assert_shows_balls(picture: np.ndarray, window: tuple[int, int], camera: in
     assert picture[110:140, 10:40].max() < 20
 
 
-def _assert_like_our_render(picture: np.ndarray, window: tuple[int, int], camera: int) -> None:
+def assert_like_our_render(picture: np.ndarray, window: tuple[int, int], camera: int) -> None:
     """The middle of the page, between note and controls, is what our own renderer draws from the same camera."""
     image = cameras().images[camera]
     scale = min(window[0] / SIZE[0], window[1] / SIZE[1])

@@ -12,7 +12,13 @@ from reconstruction_pipeline.report.section import Section, Table
 from reconstruction_pipeline.report.sections.pieces import label, previews, text
 from reconstruction_pipeline.report.words import duration, number, size
 
-FORMATS = {"sog": "SOG v2", "spz": "SPZ", "glb": "glTF (GLB)", "compressed_ply": "Compressed PLY"}
+FORMATS = {
+    "sog": "SOG v2",
+    "spz": "SPZ",
+    "glb": "glTF (GLB)",
+    "compressed_ply": "Compressed PLY",
+    "streamed": "Streamed SOG, all levels",
+}
 
 
 def compression(inputs: ReportInputs) -> Section | None:

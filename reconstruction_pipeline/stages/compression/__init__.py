@@ -9,10 +9,11 @@ from typing import Any
 from reconstruction_pipeline.artifacts.camera_poses import CameraPoses
 from reconstruction_pipeline.artifacts.compressed_splats import CompressedSplats
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact
-from reconstruction_pipeline.artifacts.gaussian_splats import GaussianSplats
+from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians, GaussianSplats
 from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.artifacts.verdict import Verdict
 from reconstruction_pipeline.artifacts.views import pinhole_view
+from reconstruction_pipeline.kernels.camera import PinholeView
 from reconstruction_pipeline.stages.compression.attempts import ATTEMPTS, write_sog
 from reconstruction_pipeline.stages.compression.clean import Cleanup, clean
 from reconstruction_pipeline.stages.compression.codecs import WriteOptions, read_splats, write_splats
@@ -22,7 +23,10 @@ from reconstruction_pipeline.stages.compression.delivery import Delivery, delive
 from reconstruction_pipeline.stages.compression.fidelity import Yardstick
 from reconstruction_pipeline.stages.compression.gates import ratio_gate
 from reconstruction_pipeline.stages.compression.settings import CompressionSettings
+from reconstruction_pipeline.stages.compression.streaming import FOLDER as STREAMED
+from reconstruction_pipeline.stages.compression.streaming import Streamed, deliver_streamed
 from reconstruction_pipeline.viewer.page import write_viewer
+from reconstruction_pipeline.viewer.streaming import write_streaming_page
 from reconstruction_pipeline.viewer.vendor import template
 
 __all__ = [
@@ -45,6 +49,7 @@ def compress_splats(
 ) -> CompressedSplats:
     """Write `scene.sog`, what `settings.also` names, and `viewer.html` into `workspace`; decode and measure all.
 
+    Large scenes are also written as `streamed/lod-meta.json` with levels of detail and a page for a static host.
     The files hold the scene without what the clean-up removes. What is lost is measured against the trained scene:
     the mean PSNR of its renders against held-out photographs minus that of the decoded file's. Raises
     `MissingRequirement` when the viewer is not installed, `InvalidArtifact` for a scene that cannot be encoded,
@@ -78,6 +83,10 @@ def compress_splats(
         options = WriteOptions(seed=settings.seed, views=views)
         tick = _ticker(progress, share, 0.15 / len(settings.also), f"{name}: measuring")
         deliveries.append(deliver(workspace / f"scene.{name}", scene, ply_bytes, options, yardstick, tick))
+    streamed = None
+    if scene.count > settings.stream_above:
+        streamed = _streamed(workspace, scene, ply_bytes, views, yardstick, settings, progress)
+        write_streaming_page(workspace / STREAMED, model, settings.title, f"{scene.count:,} splats")
     progress.report(STAGE, 0.97, 1.0, "writing the viewer")
     _write_pictures(workspace / "previews", deliveries)
     write_viewer(workspace / "viewer.html", workspace / "scene.sog", model, settings.title, f"{scene.count:,} splats")
@@ -85,6 +94,8 @@ def compress_splats(
     metrics |= cleaned
     for delivery in deliveries:
         metrics |= delivery.metrics()
+    if streamed is not None:
+        metrics |= streamed.metrics()
     metrics |= {
         "measured_views": sog.fidelity.views if sog.fidelity is not None else 0,
         "sog_price": price,
@@ -95,6 +106,8 @@ def compress_splats(
     }
     gates = [gate for delivery in deliveries for gate in delivery.gates(settings)]
     gates.append(ratio_gate(sog.ratio, settings))
+    if streamed is not None:
+        gates += streamed.gates(settings)
     progress.report(STAGE, 1.0, 1.0, f"{sog.file_bytes / 1e6:.1f} MB")
     return CompressedSplats(workspace, metrics, Verdict.of(gates))
 
@@ -115,6 +128,21 @@ def _cleaned(
             "clean_psnr_vs_ply_off_path_db": round(fidelity.off_path_db, 2),
         }
     return cleanup, {**cleanup.metrics(), **cost}
+
+
+def _streamed(
+    workspace: Path,
+    scene: Gaussians,
+    ply_bytes: int,
+    views: tuple[PinholeView, ...],
+    yardstick: Yardstick,
+    settings: CompressionSettings,
+    progress: Progress,
+) -> Streamed:
+    progress.report(STAGE, 0.95, 1.0, f"writing {scene.count:,} splats in levels of detail")
+    options = WriteOptions(seed=settings.seed, views=views, levels=settings.stream_levels)
+    tick = _ticker(progress, 0.95, 0.02, "levels of detail: measuring")
+    return deliver_streamed(workspace / STREAMED, scene, ply_bytes, options, yardstick, tick)
 
 
 def _write_pictures(folder: Path, deliveries: list[Delivery]) -> None:

@@ -69,7 +69,7 @@ class Yardstick:
     def __init__(self, reference: Gaussians, poses: CameraPoses, settings: CompressionSettings) -> None:
         model = poses.model()
         depths = focus_depths(model)
-        self._near = near_plane(model)
+        self._reference, self._near = reference, near_plane(model)
         render = renderer(reference, self._near)
         held_out = spread(range(0, len(model.images), max(settings.holdout, 1)), settings.measure_views)
         self._held_out, self._beside = [], []
@@ -103,6 +103,16 @@ class Yardstick:
         )
         worst = filmed[int(np.argmin(between[: len(filmed)]))]
         return fidelity, worst, beside[int(np.argmin(between[len(filmed) :]))]
+
+    def from_afar(self, decoded: Gaussians, factor: float) -> float:
+        """Mean PSNR in dB to the trained scene at the held-out views, in pictures `factor` times smaller each way."""
+        before, after = renderer(self._reference, self._near), renderer(decoded, self._near)
+        values = []
+        for shot in self._held_out:
+            size = [max(1, round(side / factor)) for side in (shot.view.width, shot.view.height)]
+            view = shot.view.scaled(*size)
+            values.append(psnr(after(view), before(view).copy()))
+        return float(np.mean(values))
 
 
 def near_plane(model: ColmapModel) -> float:

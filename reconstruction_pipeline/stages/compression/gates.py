@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reconstruction_pipeline.artifacts.verdict import Gate
 from reconstruction_pipeline.stages.compression.fidelity import Fidelity
 from reconstruction_pipeline.stages.compression.settings import CompressionSettings
@@ -33,6 +35,17 @@ def off_path_gate(name: str, fidelity: Fidelity, settings: CompressionSettings) 
     value, limit = fidelity.off_path_db, settings.min_off_path_db
     message = f"Beside the path scene.{name} is {value:.1f} dB from scene.ply (at least {limit:g} expected)."
     return Gate(f"{name}_off_path_db", value >= limit, "warn", message, value, limit, DELIVER_PLY)
+
+
+def levels_gate(level_db: Sequence[float], settings: CompressionSettings) -> Gate:
+    """Whether the coarser levels of detail may stand in for the full scene from where they are shown."""
+    worst, limit = min(level_db), settings.min_level_db
+    message = (
+        f"The {len(level_db)} coarser levels of the streamed scene are at least {worst:.1f} dB from the full one where "
+        f"they are shown (at least {limit:g} expected)."
+    )
+    advice = "Deliver scene.sog instead, or make fewer levels."
+    return Gate("streamed_levels_db", worst >= limit, "warn", message, worst, limit, advice)
 
 
 def ratio_gate(ratio: float, settings: CompressionSettings) -> Gate:

@@ -26,6 +26,7 @@ from reconstruction_pipeline.stages.compression.codecs import (
     write_splats,
 )
 from reconstruction_pipeline_tests.stages.compression.damage import damaged
+from reconstruction_pipeline_tests.stages.compression.ksplat_files import ksplat_bytes
 from reconstruction_pipeline_tests.stages.compression.scenes import random_scene
 
 FILES = {
@@ -39,6 +40,7 @@ FILES = {
     "a.splat": WriteOptions(),
     "a.glb": WriteOptions(),
 }
+NAMES = [*FILES, "0.ksplat", "1.ksplat", "2.ksplat"]
 LIMIT = 24_000_000  # bytes, for files of less than 100 kB
 
 
@@ -49,7 +51,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
         write_splats(folder / name, random_scene(300), options)
     data = {name: (folder / name).read_bytes() for name in FILES}
     data["raw.spz"] = gzip.decompress(data["raw.spz"])
-    assert {f".{name.split('.', 1)[1]}" for name in data} == set(CODECS) - WRITE_ONLY
+    data |= {f"{level}.ksplat": ksplat_bytes(random_scene(300), level) for level in (0, 1, 2)}
+    # A streamed scene is many files: codecs/test_streamed.py.
+    assert {f".{name.split('.', 1)[1]}" for name in data} == set(CODECS) - WRITE_ONLY - {"lod-meta.json"}
     return data
 
 
@@ -85,19 +89,19 @@ def mutate(name: str, data: bytes, count: int, seed: int, folder: Path) -> int:
         return sum(bool(refused(folder / name, damaged(data, rng))) for _ in range(count))
 
 
-@pytest.mark.parametrize("name", sorted(FILES))
+@pytest.mark.parametrize("name", sorted(NAMES))
 def test_random_damage(name: str, whole: dict[str, bytes], tmp_path: Path) -> None:
     assert refused(tmp_path / name, whole[name]) == ""
     assert mutate(name, whole[name], 60, 1, tmp_path) > 5
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("name", sorted(FILES))
+@pytest.mark.parametrize("name", sorted(NAMES))
 def test_random_damage_at_length(name: str, whole: dict[str, bytes], tmp_path: Path) -> None:
     assert mutate(name, whole[name], 500, 2, tmp_path) > 50
 
 
-@pytest.mark.parametrize("name", sorted(FILES))
+@pytest.mark.parametrize("name", sorted(NAMES))
 def test_files_that_are_cut_short_are_refused(name: str, whole: dict[str, bytes], tmp_path: Path) -> None:
     data = whole[name]
     # A .splat has no header: cut between two splats it is a whole file of fewer.
@@ -106,7 +110,7 @@ def test_files_that_are_cut_short_are_refused(name: str, whole: dict[str, bytes]
             assert refused(tmp_path / name, data[:length]), length
 
 
-@pytest.mark.parametrize("name", sorted(FILES))
+@pytest.mark.parametrize("name", sorted(NAMES))
 def test_files_of_another_kind_are_refused(name: str, whole: dict[str, bytes], tmp_path: Path) -> None:
     foreign = [data for other, data in whole.items() if Path(other).suffix != Path(name).suffix and other != "a.splat"]
     for data in [*foreign, b"I am a letter.", b"\x1f\x8b", b"PK\x03\x04", b"glTF", b"NGSP", bytes(1000)]:

@@ -15,6 +15,7 @@ from reconstruction_pipeline.stages.compression.codecs import WriteOptions, read
 from reconstruction_pipeline.stages.compression.codecs.importance import sigmoid
 from reconstruction_pipeline_tests.readers import splat_transform, validate_gltf
 from reconstruction_pipeline_tests.stages.captures import real_capture
+from reconstruction_pipeline_tests.stages.compression.ksplat_files import ksplat_bytes
 from reconstruction_pipeline_tests.stages.compression.scenes import match, random_scene
 
 OURS = {
@@ -175,6 +176,7 @@ def test_khronos_validator_reports_for_ours_what_it_reports_for_splat_transform_
         ("minimal-v3.spz", 4, 0),
         ("minimal-v4.spz", 4, 0),
         ("minimal.splat", 4, 0),
+        ("minimal.ksplat", 4, 0),
     ],
 )
 def test_the_captures_splats_are_read_as_splat_transform_reads_them(
@@ -185,6 +187,16 @@ def test_the_captures_splats_are_read_as_splat_transform_reads_them(
     assert (scene.count, sh_degree_of(scene)) == (count, degree)
     splat_transform(path, tmp_path / "theirs.ply")
     assert_same(scene, read_splats(tmp_path / "theirs.ply"), 1.0 if name.endswith(".splat") else 0.1)
+
+
+@pytest.mark.parametrize(("level", "degree"), [(0, 2), (1, 2), (2, 2), (1, 1), (2, 0)])
+def test_ksplat_is_read_as_splat_transform_reads_it(level: int, degree: int, scene: Gaussians, tmp_path: Path) -> None:
+    (tmp_path / "a.ksplat").write_bytes(ksplat_bytes(scene, level, degree))
+    splat_transform(tmp_path / "a.ksplat", tmp_path / "theirs.ply")
+    copy = read_splats(tmp_path / "a.ksplat")
+    assert sh_degree_of(copy) == degree
+    assert_same(copy, read_splats(tmp_path / "theirs.ply"))
+    assert np.abs(copy.means - scene.means[match(copy, scene)]).max() < 1e-3
 
 
 def test_biker_is_one_scene_in_two_formats() -> None:

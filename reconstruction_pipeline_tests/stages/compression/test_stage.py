@@ -71,7 +71,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> tuple[GaussianSplats, Ca
 @needs_viewer
 def test_stage_writes_decodes_and_measures(inputs: tuple[GaussianSplats, CameraPoses], tmp_path: Path) -> None:
     progress = RecordingProgress()
-    result = compress_splats(*inputs, SETTINGS, tmp_path, progress)
+    result = compress_splats(*inputs, replace(SETTINGS, stream_above=2000, stream_levels=3), tmp_path, progress)
     result.validate()
     metrics = result.metrics
     assert metrics["count"] == metrics["trained_count"] == read_splats(tmp_path / "scene.sog").count == 3000
@@ -85,6 +85,12 @@ def test_stage_writes_decodes_and_measures(inputs: tuple[GaussianSplats, CameraP
         assert read_splats(tmp_path / f"scene.{name}").count == 3000
     assert abs(metrics["glb_psnr_loss_db"]) < 0.01 and metrics["spz_psnr_loss_db"] < 0.3
     assert metrics["fallback_level"] == 0
+    # Three thousand splats are many here.
+    assert metrics["streamed_levels"] == 3 and metrics["streamed_coarsest_count"] == 750
+    assert metrics["streamed_psnr_loss_db"] < 0.3 and metrics["streamed_worst_level_db"] > 15
+    assert 0 < metrics["streamed_coarsest_bytes"] < 0.5 * metrics["streamed_bytes"]
+    assert [read_splats(tmp_path / "streamed" / "lod-meta.json", n).count for n in range(3)] == [3000, 1500, 750]
+    assert (tmp_path / "streamed" / "index.html").is_file()
     assert {gate.name for gate in result.verdict.gates} == {name for name, _ in COMPRESSED_SPLATS}
     assert {gate.name: gate.passed for gate in result.verdict.gates}["sog_psnr_loss_db"]
     assert result.verdict.ok

@@ -27,8 +27,9 @@ class WriteOptions:
     not zero); `palette`: entries of SOG's SH palette (None: chosen from the count); `kmeans_iterations`:
     its refinement passes; `seed`: of every random choice, so that equal input gives equal bytes; `views`: the
     cameras the scene was captured with, in its world, so that a lossy format can be truest where it is seen;
-    `spz_version`: 2, 3 or 4; `price`: SOG spends a bit where it saves this much squared error, in units of a mean
-    splat's base colour (lower: truer and larger; None: by the count, small scenes being cheap).
+    `spz_version`: 2, 3 or 4; `levels`: of detail in streamed SOG (None: by the count); `price`: SOG spends a bit
+    where it saves this much squared error, in units of a mean splat's base colour (lower: truer and larger; None:
+    by the count, small scenes being cheap).
     """
 
     sh_degree: int | None = None
@@ -38,6 +39,7 @@ class WriteOptions:
     views: tuple[PinholeView, ...] = ()
     price: float | None = None
     spz_version: int = 3
+    levels: int | None = None
 
 
 class Codec(Protocol):

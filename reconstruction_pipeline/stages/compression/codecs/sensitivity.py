@@ -46,6 +46,15 @@ class Sensitivity:
     rotations: Array
     means: Array
 
+    def take(self, rows: npt.NDArray[np.intp]) -> Sensitivity:
+        """That of some of the splats, in the units of all."""
+        return Sensitivity(*(values[rows] for values in vars(self).values()))
+
+
+def sensitivity_of(scene: Gaussians, views: Sequence[PinholeView], seed: int) -> Sensitivity:
+    """Measured where cameras are known, else by the shapes."""
+    return from_pictures(scene, views, seed) if views else from_shapes(scene)
+
 
 def from_shapes(scene: Gaussians) -> Sensitivity:
     """Where no cameras are known: what an isolated splat changes in a picture of all of it."""

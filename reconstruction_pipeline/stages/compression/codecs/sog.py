@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from reconstruction_pipeline.stages.compression.codecs.pricing import (
     short,
 )
 from reconstruction_pipeline.stages.compression.codecs.rotations import cube_rotations
-from reconstruction_pipeline.stages.compression.codecs.sensitivity import from_pictures, from_shapes
+from reconstruction_pipeline.stages.compression.codecs.sensitivity import Sensitivity, sensitivity_of
 from reconstruction_pipeline.stages.compression.codecs.sog_harmonics import encode_harmonics
 from reconstruction_pipeline.stages.compression.codecs.sog_reader import read_sog
 from reconstruction_pipeline.stages.compression.codecs.texture import Bytes, texture, texture_size, webp
@@ -46,6 +47,14 @@ BLIND = 4.0
 """Dearer bits where no cameras are known: the weights then hold for what is hidden, too."""
 
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """What a part of a scene must know of all of it: its number of splats, and what is `seen` of those in the part."""
+
+    count: int
+    seen: Sensitivity
 
 
 class SogCodec:
@@ -70,13 +79,19 @@ class SogCodec:
                 archive.writestr(zipfile.ZipInfo(name), webp(pixels))
 
 
-def encode(gaussians: Gaussians, degree: int, options: WriteOptions) -> tuple[dict[str, Any], dict[str, Bytes]]:
-    """`meta.json` and the pictures by file name, each (height, width, 4) uint8."""
+def encode(
+    gaussians: Gaussians, degree: int, options: WriteOptions, part_of: Whole | None = None
+) -> tuple[dict[str, Any], dict[str, Bytes]]:
+    """`meta.json` and the pictures by file name, each (height, width, 4) uint8.
+
+    Splats are put in the order that compresses best; a part of a larger scene keeps its order.
+    """
     grid, low, size = _warped_grid(gaussians.means)
-    order = morton_order(np.rint(grid).astype(np.uint16))
+    order = morton_order(np.rint(grid).astype(np.uint16)) if part_of is None else np.arange(gaussians.count)
     scene, grid = _unit(gaussians.take(order)), grid[order]
-    price = (options.price or default_price(scene.count)) * (1.0 if options.views else BLIND)
-    seen = from_pictures(scene, options.views, options.seed) if options.views else from_shapes(scene)
+    whole = part_of or Whole(scene.count, sensitivity_of(scene, options.views, options.seed))
+    price = (options.price or default_price(whole.count)) * (1.0 if options.views else BLIND)
+    seen = whole.seen
     sh_meta: dict[str, Any] | None = None
     sh_pictures: dict[str, Bytes] = {}
     colours = scene.sh[:, 0]

@@ -228,7 +228,7 @@ def test_infinite_opacities_and_null_rotations_of_other_tools_are_read(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("a.ksplat", "no longer developed"), ("a.gltf", "several files"), ("a.xyz", "known")]
+    ("name", "says"), [("a.gltf", "several files"), ("a.xyz", "known")]
 )
 def test_formats_that_are_not_supported_say_why(name: str, says: str) -> None:
     with pytest.raises(UsageError, match=says) as caught:
