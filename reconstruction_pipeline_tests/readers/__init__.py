@@ -1,4 +1,5 @@
-"""Other people's readers of our files, at pinned versions: splat-transform, gaussforge, Khronos' glTF validator.
+"""Other people's readers of our files, at pinned versions: splat-transform, gaussforge, Khronos' glTF
+validator, three.js.
 
 The npm packages are installed once into the environment, by set-up or by the first test that needs them:
 `python -m reconstruction_pipeline_tests.readers`.
