@@ -4,7 +4,7 @@
 # Behind a mirror, or without a registry: --build-arg BASE=… (any Debian 12 with Python 3.11 and pip).
 ARG BASE=python:3.11.14-slim-bookworm
 
-FROM ${BASE} AS build
+FROM ${BASE} AS dependencies
 # For packages of another index than PyPI's, such as one with torch for the CPU alone.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
@@ -14,9 +14,15 @@ WORKDIR /src
 COPY constraints.txt ./
 # torch first and alone: the largest layer, which no change of ours touches.
 RUN pip install ${TORCH_INDEX:+--extra-index-url ${TORCH_INDEX}} -c constraints.txt torch
+# Everything else that the project needs, for an empty package in its place: changes of code come after this layer.
+COPY pyproject.toml README.md LICENSE THIRD_PARTY_NOTICES.md dagster.yaml workspace.yaml ./
+COPY reconstruction_pipeline/__init__.py ./reconstruction_pipeline/
+RUN pip install -c constraints.txt '.[deploy,depth]' && pip uninstall -y reconstruction-pipeline
+
+FROM dependencies AS package
 COPY . .
-RUN pip install -c constraints.txt '.[deploy,depth]' \
- && python -m reconstruction_pipeline.viewer.install
+RUN pip install --no-deps --prefix /opt/package . \
+ && cd / && PYTHONPATH=$(echo /opt/package/lib/python3*/site-packages) python -m reconstruction_pipeline.viewer.install
 
 FROM ${BASE}
 # What open3d and numba link to.
@@ -25,7 +31,8 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 10001 --create-home --shell /usr/sbin/nologin reconstruction \
  && install -d -o reconstruction -g reconstruction /data /data/storage /data/uploads /data/scratch /data/home /var/cache/numba
-COPY --from=build /opt/venv /opt/venv
+COPY --from=dependencies /opt/venv /opt/venv
+COPY --from=package /opt/package /opt/venv
 COPY --chown=reconstruction:reconstruction docker/dagster.yaml docker/workspace.yaml docker/profiles.yaml /data/home/
 ENV PATH=/opt/venv/bin:$PATH \
     DAGSTER_HOME=/data/home \
@@ -38,7 +45,7 @@ ENV PATH=/opt/venv/bin:$PATH \
 # Runs start containers, for which they need the group of the host's Docker socket.
 ARG DOCKER_GID=999
 RUN sed -i "s/DOCKER_GID/${DOCKER_GID}/" /data/home/dagster.yaml
-USER reconstruction
+USER 10001
 WORKDIR /data/home
 # Kernels for the builder's processor; another kind compiles its own once, into the same folder.
 RUN python -m reconstruction_pipeline.warmup && reconstruct doctor --strict --for cpu

@@ -4,7 +4,7 @@
 ARG CUDA=12.8.1
 ARG SYSTEM=ubuntu24.04
 
-FROM nvidia/cuda:${CUDA}-devel-${SYSTEM} AS build
+FROM nvidia/cuda:${CUDA}-devel-${SYSTEM} AS dependencies
 # V100, T4, A100, A10 and RTX 30, L4 and RTX 40, H100; PTX of the last for newer ones.
 ARG TORCH_CUDA_ARCH_LIST="7.0 7.5 8.0 8.6 8.9 9.0+PTX"
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cu128
@@ -19,12 +19,18 @@ WORKDIR /src
 COPY constraints.txt ./
 RUN pip install --index-url ${TORCH_INDEX} --extra-index-url https://pypi.org/simple -c constraints.txt torch
 # From source, as its wheel on PyPI carries no kernels; a layer of its own, as it takes long.
-RUN pip install setuptools wheel ninja \
+RUN pip install -c constraints.txt setuptools wheel ninja \
  && TORCH_CUDA_ARCH_LIST="${TORCH_CUDA_ARCH_LIST}" MAX_JOBS=${MAX_JOBS} \
     pip install --no-build-isolation --no-binary gsplat -c constraints.txt gsplat
+# Everything else that the project needs, for an empty package in its place: changes of code come after this layer.
+COPY pyproject.toml README.md LICENSE THIRD_PARTY_NOTICES.md dagster.yaml workspace.yaml ./
+COPY reconstruction_pipeline/__init__.py ./reconstruction_pipeline/
+RUN pip install -c constraints.txt '.[deploy,depth]' && pip uninstall -y reconstruction-pipeline
+
+FROM dependencies AS package
 COPY . .
-RUN pip install -c constraints.txt '.[deploy,depth]' \
- && python -m reconstruction_pipeline.viewer.install
+RUN pip install --no-deps --prefix /opt/package . \
+ && cd / && PYTHONPATH=$(echo /opt/package/lib/python3*/site-packages) python -m reconstruction_pipeline.viewer.install
 
 # The runtime libraries of CUDA come with torch's wheels; the driver's come from the host.
 FROM nvidia/cuda:${CUDA}-base-${SYSTEM}
@@ -34,7 +40,8 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 10001 --create-home --shell /usr/sbin/nologin reconstruction \
  && install -d -o reconstruction -g reconstruction /data /data/storage /data/uploads /data/scratch /data/home /var/cache/numba
-COPY --from=build /opt/venv /opt/venv
+COPY --from=dependencies /opt/venv /opt/venv
+COPY --from=package /opt/package /opt/venv
 COPY --chown=reconstruction:reconstruction docker/dagster.yaml docker/workspace.yaml docker/profiles.yaml /data/home/
 ENV PATH=/opt/venv/bin:$PATH \
     DAGSTER_HOME=/data/home \
@@ -48,7 +55,7 @@ ENV PATH=/opt/venv/bin:$PATH \
 # Runs start containers, for which they need the group of the host's Docker socket.
 ARG DOCKER_GID=999
 RUN sed -i "s/DOCKER_GID/${DOCKER_GID}/" /data/home/dagster.yaml
-USER reconstruction
+USER 10001
 WORKDIR /data/home
 # Parts are checked, not devices: an image with a missing part is never made.
 RUN python -m reconstruction_pipeline.warmup && reconstruct doctor --strict --for cuda

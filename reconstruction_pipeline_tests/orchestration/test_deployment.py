@@ -92,13 +92,13 @@ def test_the_instance_is_one_that_dagster_accepts(monkeypatch: pytest.MonkeyPatc
 def test_an_image_is_pinned_not_root_and_examined_at_the_end(kind: str) -> None:
     text = (DOCKER / f"{kind}.Dockerfile").read_text()
     stages = text.split("\nFROM ")
-    assert len(stages) == 3
+    assert len(stages) == 4
     assert "latest" not in text and all(":" in line for line in re.findall(r"^ARG BASE=.*|^FROM nvidia.*", text, re.M))
     last = stages[-1]
     runs = [line for line in last.splitlines() if line.startswith("RUN ")]
     assert runs[-1].endswith(f"reconstruct doctor --strict --for {kind}")
-    assert last.index("USER reconstruction") < last.index(runs[-1])
-    assert "HEALTHCHECK" in last and "COPY --from=build /opt/venv" in last
+    assert last.index("USER 10001") < last.index(runs[-1])
+    assert "HEALTHCHECK" in last and "COPY --from=package /opt/package /opt/venv" in last
     for line in re.findall(r"^COPY (?!--from)(?:--chown=\S+ )?(.+)$", text, re.M):
         for source in line.split()[:-1]:
             assert (ROOT / source).exists(), source

@@ -5,6 +5,7 @@ What was not run is in the table as such, with the reason.
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 import time
@@ -41,4 +42,5 @@ def main(out: Path | None, only: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else None, sys.argv[2:]))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-import dagster as dg
-
 from reconstruction_pipeline.orchestration.hardware.containers import LABEL
 from reconstruction_pipeline.orchestration.names import STAGES
 from reconstruction_pipeline_tests.orchestration.faults.processes import count_of, wait_for_another
@@ -21,7 +19,7 @@ def route(place: Contained, seed: int) -> Row:
     site = place.site
     site.register(KEY)
     run_id = site.launch(KEY)
-    assert site.ends(run_id, 600) == "SUCCESS"
+    site.succeeds(run_id, 600)
     steps = place.steps(run_id)
     assert {step: len(made) for step, made in steps.items()} == dict.fromkeys(STAGES, 1)
     for step, (container,) in steps.items():
@@ -52,9 +50,9 @@ def kill_step_container(place: Contained, seed: int, times: int = 2) -> Row:
         run_id, began = _start(place, "mesh", "extract_mesh")
         place.steps(run_id)["mesh"][-1].kill()
         _release(place, "extract_mesh")
-        assert site.ends(run_id) == "SUCCESS"
+        site.succeeds(run_id)
         assert len(place.steps(run_id)["mesh"]) == 2 and count_of(site, "extract_mesh") == began + 2
-        assert "Return code is 137" in _told(place, run_id)
+        assert "Return code is 137" in site.told(run_id)
     site.check_sound(KEY)
     return Row("kill -9 of a step's container", times, "the stage", "found by the health check, tried again, finished")
 
@@ -64,9 +62,9 @@ def out_of_memory(place: Contained, seed: int) -> Row:
     site = place.site
     site.steer("gorge", "extract_mesh")
     run_id = site.launch(KEY, ["mesh"])
-    assert site.ends(run_id) == "SUCCESS"
+    site.succeeds(run_id)
     assert not (site.steering / "gorge" / "extract_mesh").exists()
-    assert "ended without a result (exit status -9)" in _told(place, run_id) or "memory" in _told(place, run_id)
+    assert "ended without a result (exit status -9)" in site.told(run_id) or "memory" in site.told(run_id)
     site.check_sound(KEY)
     return Row("a container out of memory (limit 1 GB)", 1, "the stage", "tried again by its retry policy, finished")
 
@@ -81,7 +79,7 @@ def kill_run_container(place: Contained, seed: int, times: int = 2) -> Row:
         container.kill()
         wait_until(partial(place.run, run_id), 120, site.daemon.tail)
         _release(place, "extract_mesh")
-        assert site.ends(run_id) == "SUCCESS"
+        site.succeeds(run_id)
         assert count_of(site, "extract_mesh") == began + 1, "the step was begun anew"
     site.check_sound(KEY)
     return Row("kill -9 of the run's container", times, "none", "resumed by run monitoring; its step went on meanwhile")
@@ -97,13 +95,5 @@ def terminate(place: Contained, seed: int) -> Row:
     (container,) = place.steps(run_id)["gaussian_splats"]
     wait_until(lambda: container.reload() or container.status == "exited", 60, lambda: container.status)
     site.check_sound(KEY)
-    assert site.ends(site.launch(KEY, ["gaussian_splats"])) == "SUCCESS"
+    site.succeeds(site.launch(KEY, ["gaussian_splats"]))
     return Row("a run in containers terminated from the UI", 1, "the stage", "canceled, container stopped, places free")
-
-
-def _told(place: Contained, run_id: str) -> str:
-    """What a run's events say of attempts that failed."""
-    kinds = {dg.DagsterEventType.STEP_UP_FOR_RETRY, dg.DagsterEventType.STEP_FAILURE}
-    with place.site.instance() as instance:
-        entries = instance.all_logs(run_id, of_type=kinds)
-        return "\n".join(str(entry.dagster_event.event_specific_data) for entry in entries if entry.dagster_event)

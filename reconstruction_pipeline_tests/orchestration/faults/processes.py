@@ -13,13 +13,22 @@ from dataclasses import replace
 import dagster as dg
 
 from reconstruction_pipeline.orchestration.names import STAGES
-from reconstruction_pipeline.orchestration.operations.lost_runs import SENTENCE
+from reconstruction_pipeline.orchestration.operations.lost_runs import SENTENCE, STARTED
 from reconstruction_pipeline.orchestration.runs import PARTITION_TAG
 from reconstruction_pipeline_tests.orchestration.faults.table import Row
 from reconstruction_pipeline_tests.orchestration.faults.training import process_of
 from reconstruction_pipeline_tests.orchestration.site.deployment import Site, check_whole
 from reconstruction_pipeline_tests.orchestration.site.servers import wait_until
 from reconstruction_pipeline_tests.stages.captures import sliding_frames, write_video
+
+FUNCTIONS = {
+    "camera_poses": "estimate_poses",
+    "depth_maps": "estimate_depth",
+    "gaussian_splats": "gaussian_splats",
+    "mesh": "extract_mesh",
+    "compressed_splats": "compress_splats",
+}
+"""Stages that a fault may be done to, and the functions that stand in for them."""
 
 
 def upload(site: Site, name: str) -> str:
@@ -49,64 +58,48 @@ def wait_for_scenes(site: Site, keys: list[str], seconds: float = 300) -> None:
 
 
 def kill_daemon(site: Site, seed: int, times: int = 5) -> Row:
-    """The daemon dies at a random moment after an upload and is started again, as its container would be."""
-    rng, keys = random.Random(seed), []
+    """The daemon dies at random moments and is started again, as its container would be, while an upload grows."""
+    rng = random.Random(seed)
     site.start_sensor("video_uploads")
+    whole, keys = upload(site, "whole"), ["whole", "growing"]
+    made = write_video(site.root / "growing.mp4", sliding_frames(40, seed=5)).read_bytes()
     for number in range(times):
-        keys.append(upload(site, f"daemon-{number}"))
-        time.sleep(rng.uniform(0.0, 25.0))
+        (site.uploads / "growing.mp4").write_bytes(made[: len(made) * (number + 1) // times])
+        assert not runs_of(site, "growing"), "a half-written upload was begun"
+        time.sleep(rng.uniform(0.0, 12.0))
         site.daemon.kill()
         time.sleep(rng.uniform(0.0, 3.0))
         site.daemon.start()
-    wait_for_scenes(site, keys)
-    count = Counter(run.tags[PARTITION_TAG] for run in runs_of(site, *keys))
-    assert set(count.values()) == {1}, count
-    for key in keys:
+    wait_for_scenes(site, keys, 1200)
+    assert len(runs_of(site, *keys)) == len(keys)
+    for key in (whole, "growing"):
         site.check_sound(key)
-    return Row("kill -9 of the daemon", times, "none", f"{times} uploads, {times} runs, all finished")
+    outcome = "two uploads, one of which grew meanwhile: each became one run once it was whole, and finished"
+    return Row("kill -9 of the daemon; a half-written upload", times, "none", outcome)
 
 
 def two_daemons(site: Site, seed: int, uploads: int = 4) -> Row:
-    """A second daemon by mistake, while uploads arrive."""
+    """A second daemon by mistake, while uploads arrive: no video may get two runs, and no run two processes."""
     site.start_sensor("video_uploads")
+    hold = site.steer("hold", "select_keyframes")
     second = replace(site.daemon, name="second daemon", log=site.root / "second_daemon.log")
     second.start()
     try:
         keys = [upload(site, f"twice-{number}") for number in range(uploads)]
-        wait_for_scenes(site, keys)
-        time.sleep(15)  # for a tick more of each
-        wait_for_scenes(site, keys)
+        wait_until(lambda: len(runs_of(site, *keys)) >= uploads, 300, site.daemon.tail, 1.0)
+        time.sleep(35)  # for a tick more of each
+        runs = runs_of(site, *keys)
     finally:
         second.stop()
-    count = Counter(run.tags[PARTITION_TAG] for run in runs_of(site, *keys))
-    for key in keys:
-        site.check_sound(key)
-    outcome = f"{uploads} uploads became {sum(count.values())} runs, all finished and whole"
-    return Row("two daemons by mistake", 1, "none", outcome)
-
-
-def kill_code_server(site: Site, seed: int, times: int = 5) -> Row:
-    """The code server, whose children the runs are, dies while a run is in a random stage."""
-    rng = random.Random(seed)
-    site.register("code")
-    functions = ["select_keyframes", "estimate_poses", "estimate_depth", "gaussian_splats", "extract_mesh"]
-    for function in rng.sample(functions, times):
-        hold = site.steer("hold", function)
-        began = count_of(site, function)
-        run_id = site.launch("code")
-        wait_for_another(site, function, began)
-        site.code.kill()
-        time.sleep(rng.uniform(0.0, 2.0))
-        site.code.start()
-        hold.unlink()
-        assert site.ends(run_id) == "SUCCESS"
-    site.check_sound("code")
-    return Row("kill -9 of the code server", times, "none", "the run goes on and finishes; new runs after its restart")
-
-
-def wait_for_another(site: Site, function: str, before: int, seconds: float = 180) -> None:
-    """Until a stand-in has begun once more than `before` times."""
-    wait_until(lambda: count_of(site, function) > before, seconds, lambda: f"{site.daemon.tail()}{site.code.tail()}")
+    started = {run.run_id: site.told(run.run_id, dg.DagsterEventType.ENGINE_EVENT).count(STARTED) for run in runs}
+    for run in runs:
+        site.terminate(run.run_id)
+        site.ends(run.run_id)
+    hold.unlink()
+    assert Counter(run.tags[PARTITION_TAG] for run in runs) == dict.fromkeys(keys, 1)
+    assert max(started.values()) <= 1, started
+    wait_until(lambda: site.places_taken() == 0, 60)
+    return Row("two daemons by mistake", 1, "none", f"{uploads} uploads became {len(runs)} runs of one process each")
 
 
 def count_of(site: Site, function: str) -> int:
@@ -116,89 +109,93 @@ def count_of(site: Site, function: str) -> int:
     return path.read_text().count(mark) if path.exists() else 0
 
 
-def kill_workers(site: Site, seed: int, times: int = 6) -> Row:
-    """The run's worker dies in a random stage; what was stored serves the next run, which does the rest."""
-    rng = random.Random(seed)
-    stages = {"estimate_poses": 2, "estimate_depth": 3, "gaussian_splats": 4, "extract_mesh": 5}
-    site.register("worker")
-    assert site.ends(site.launch("worker", STAGES[:2])) == "SUCCESS"
-    for _ in range(times):
-        function = rng.choice(sorted(stages))
-        done, rest = STAGES[2 : stages[function]], STAGES[stages[function] :]
+def wait_for_another(site: Site, function: str, before: int, seconds: float = 180) -> None:
+    """Until a stand-in has begun once more than `before` times."""
+    wait_until(lambda: count_of(site, function) > before, seconds, lambda: f"{site.daemon.tail()}{site.code.tail()}")
+
+
+def line_of(site: Site, key: str = "base") -> str:
+    """A video with a finished line, made when it is first asked for; its key."""
+    if site.store().current_version(STAGES[-1], key) is None:
+        site.register(key)
+        site.succeeds(site.launch(key), 900)
+    return key
+
+
+def kill_code_server(site: Site, seed: int, times: int = 3) -> Row:
+    """The code server, whose children the runs are, dies while a run is in a random stage; another stage follows."""
+    rng, key = random.Random(seed), line_of(site)
+    for stage in rng.sample(sorted(FUNCTIONS), times):
+        function = FUNCTIONS[stage]
         hold, began = site.steer("hold", function), count_of(site, function)
-        before = {stage: site.store().current_version(stage, "worker") for stage in done}
-        run_id = site.launch("worker", STAGES[2:])
+        run_id = site.launch(key, [stage, "scene_report"])
+        wait_for_another(site, function, began)
+        site.code.kill()
+        time.sleep(rng.uniform(0.0, 2.0))
+        site.code.start()
+        hold.unlink()
+        site.succeeds(run_id)
+    site.check_sound(key)
+    return Row("kill -9 of the code server", times, "none", "the run goes on and finishes; new runs after its restart")
+
+
+def kill_workers(site: Site, seed: int, times: int = 4) -> Row:
+    """The run's worker dies in a random stage; what was stored before stays, and the next run does the rest."""
+    rng, key = random.Random(seed), line_of(site)
+    for _ in range(times):
+        stage = rng.choice(sorted(FUNCTIONS))
+        function, before = FUNCTIONS[stage], STAGES[STAGES.index(stage) - 1]
+        hold, began = site.steer("hold", function), count_of(site, function)
+        first, own = site.store().current_version(before, key), site.store().current_version(stage, key)
+        run_id = site.launch(key, [before, stage])
         wait_for_another(site, function, began)
         time.sleep(rng.uniform(0.0, 1.0))
         os.kill(process_of(site, "run worker"), signal.SIGKILL)
-        wait_until(lambda: not site.running("stage_worker"), 20, lambda: "the stage outlives its run")
+        wait_until(lambda: not site.running("stage_worker"), 30, lambda: "the stage outlives its run")
         hold.unlink()
         assert site.ends(run_id) == "FAILURE"
-        assert SENTENCE in message_of(site, run_id)
+        assert SENTENCE in site.told(run_id)
         assert site.places_taken() == 0
-        assert all(check_whole(site.store(), stage, "worker") != before[stage] for stage in done), "a stage was lost"
-        assert site.ends(site.launch("worker", rest)) == "SUCCESS"
-    site.check_sound("worker")
+        assert check_whole(site.store(), before, key) != first, "a stage that had ended was lost"
+        assert check_whole(site.store(), stage, key) == own
+        site.succeeds(site.launch(key, [stage]))
+    site.check_sound(key)
     outcome = "the run fails with a sentence at the next tick, its steps end, its places are free; the rest runs alone"
     return Row("kill -9 of the run worker", times, "the stage at work", outcome)
 
 
-def message_of(site: Site, run_id: str) -> str:
-    """Why a run failed, as the UI shows it."""
-    with site.instance() as instance:
-        entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
-        return " ".join((entry.dagster_event and entry.dagster_event.message) or "" for entry in entries)
-
-
-def short_of_memory(site: Site, seed: int, times: int = 4) -> Row:
+def short_of_memory(site: Site, seed: int, times: int = 3) -> Row:
     """The kernel kills a stage, as it does when memory is short; the step is tried again."""
-    rng = random.Random(seed)
-    site.register("memory")
-    for function in rng.sample(["estimate_poses", "estimate_depth", "gaussian_splats", "compress_splats"], times):
-        mark = site.steer("die", function)
-        before = count_of(site, function)
-        assert site.ends(site.launch("memory")) == "SUCCESS"
-        assert not mark.exists() and count_of(site, function) == before + 2
-    site.check_sound("memory")
+    rng, key = random.Random(seed), line_of(site)
+    for stage in rng.sample(sorted(FUNCTIONS), times):
+        mark, before = site.steer("die", FUNCTIONS[stage]), count_of(site, FUNCTIONS[stage])
+        site.succeeds(site.launch(key, [stage]))
+        assert not mark.exists() and count_of(site, FUNCTIONS[stage]) == before + 2
+    site.check_sound(key)
     return Row("a stage killed for its memory", times, "the stage", "tried again by its retry policy, finished")
 
 
 def same_video_twice(site: Site, seed: int, times: int = 2) -> Row:
-    """Two runs of one video at the same time."""
-    site.register("twin")
-    for _ in range(times):
-        runs = [site.launch("twin") for _ in range(2)]
-        assert [site.ends(run_id) for run_id in runs] == ["SUCCESS", "SUCCESS"]
-    site.check_sound("twin")
+    """Two runs of the same stages of one video at the same time."""
+    rng, key = random.Random(seed), line_of(site)
+    for stage in rng.sample(sorted(FUNCTIONS), times):
+        runs = [site.launch(key, [stage]) for _ in range(2)]
+        for run_id in runs:
+            site.succeeds(run_id)
+    site.check_sound(key)
     return Row("two runs of one video at once", times, "none", "both finish; readers see whole versions only")
 
 
 def out_of_time(site: Site, seed: int) -> Row:
     """A stage that takes for ever."""
-    site.register("slow")
+    key = line_of(site)
     hold, before = site.steer("hold", "extract_mesh"), count_of(site, "extract_mesh")
-    run_id = site.launch("slow", time_limit_factor=0.001)  # of two hours
+    run_id = site.launch(key, ["mesh"], time_limit_factor=0.001)  # of two hours
     assert site.ends(run_id) == "FAILURE"
     hold.unlink()
     assert count_of(site, "extract_mesh") == before + 1, "tried again, though it would run out of time again"
-    failure = site.store().failure("mesh", "slow")
+    failure = site.store().failure("mesh", key)
     assert failure and "its limit" in failure.sentence
-    assert site.ends(site.launch("slow", ["mesh", "scene_report"])) == "SUCCESS"
-    site.check_sound("slow")
+    site.succeeds(site.launch(key, ["mesh"]))
+    site.check_sound(key)
     return Row("a stage that never ends", 1, "the stage", "stopped at its limit with a sentence, not tried again")
-
-
-def growing_upload(site: Site, seed: int, pieces: int = 8) -> Row:
-    """A file that grows for longer than two ticks is not begun before it is whole."""
-    site.start_sensor("video_uploads")
-    made = write_video(site.root / "growing.mp4", sliding_frames(40, seed=5)).read_bytes()
-    target = site.uploads / "growing.mp4"
-    for piece in range(1, pieces + 1):
-        target.write_bytes(made[: len(made) * piece // pieces])
-        assert not runs_of(site, "growing")
-        time.sleep(4)
-    wait_for_scenes(site, ["growing"])
-    (run,) = runs_of(site, "growing")
-    assert run.is_success
-    site.check_sound("growing")
-    return Row("a half-written upload", pieces, "none", "waits until it is whole, then one run")

@@ -16,14 +16,19 @@ from reconstruction_pipeline_tests.orchestration.site.contained import contained
 from reconstruction_pipeline_tests.orchestration.site.deployment import deployment
 from reconstruction_pipeline_tests.orchestration.site.servers import why_no_postgres
 
-FILES = (storing.kill_storing, storing.two_writers, storing.damage_artifacts, storing.fill_disk)
+FILES = (
+    training.kill_training_process,
+    storing.kill_storing,
+    storing.two_writers,
+    storing.damage_artifacts,
+    storing.fill_disk,
+)
 PROCESSES = (
-    processes.short_of_memory,
     processes.kill_workers,
     processes.kill_code_server,
+    processes.short_of_memory,
     processes.same_video_twice,
     processes.out_of_time,
-    processes.growing_upload,
     processes.kill_daemon,
     processes.two_daemons,
     training.cancel_training,  # trains really from here on

@@ -12,20 +12,64 @@ from pathlib import Path
 import numpy as np
 
 from reconstruction_pipeline.artifacts import GaussianSplats
+from reconstruction_pipeline.stages.splats import TrainSettings, checkpoint
+from reconstruction_pipeline_tests.analytic_scene import make_scene, write_poses
 from reconstruction_pipeline_tests.orchestration.faults.table import Row
 from reconstruction_pipeline_tests.orchestration.site.deployment import Site, parent_of
 from reconstruction_pipeline_tests.orchestration.site.servers import wait_until
+from reconstruction_pipeline_tests.stages.splats import test_resume
 
 BEFORE = ("source_video", "keyframes", "camera_poses", "depth_maps")
 STEPS = 30_000
 LEVELS = ("stage", "step", "run worker")
 
 
+def kill_training_process(folder: Path, seed: int, times: int = 20) -> Row:
+    """Kills at random moments of one training, which in the end must equal one that nobody disturbed."""
+    rng, ages, steps = random.Random(seed), [], []
+    scene, settings = folder / "project", TrainSettings(steps=9000, seconds=None, **test_resume.SHORT)
+    write_poses(scene, make_scene(count=9, width=96, height=72), points=1200)
+    path = folder / "killed" / checkpoint.NAME
+    for _ in range(times):
+        child = test_resume.start(scene, folder / "killed", settings)
+        before = steps[-1] if steps else 0
+        _wait_for_step(path, before)
+        time.sleep(rng.uniform(0.0, 0.15))
+        assert child.poll() is None, "the training ended before it could be killed"
+        child.kill()
+        child.communicate()
+        ages.append(time.time() - path.stat().st_mtime)
+        steps.append(saved_step(path))
+        assert steps[-1] >= before
+    child = test_resume.start(scene, folder / "killed", settings)
+    assert json.loads(child.communicate()[0])["steps"] == 9000 and child.returncode == 0
+    calm = test_resume.start(scene, folder / "calm", settings)
+    calm.communicate()
+    same = [(folder / name / "scene.ply").read_bytes() for name in ("killed", "calm")]
+    assert same[0] == same[1], "the disturbed training made another scene"
+    lost = f"what came after the last checkpoint: at most {max(ages):.2f} s (one every 0.02 s here)"
+    outcome = f"resumed every time, at steps {steps[0]} to {steps[-1]} of 9000; equal to an undisturbed one bit for bit"
+    return Row("kill -9 at random moments of training", times, lost, outcome)
+
+
+def _wait_for_step(path: Path, before: int) -> None:
+    """Until there is a later checkpoint than that of a step."""
+    wait_until(lambda: saved_step(path) > before, 180, lambda: f"no checkpoint after step {before}", 0.01)
+
+
+def saved_step(path: Path) -> int:
+    """The step of a checkpoint, 0 where there is none."""
+    if not path.is_file():
+        return 0
+    with np.load(path) as data:
+        return int(json.loads(str(data["meta"]))["step"])
+
+
 def prepare(site: Site, key: str) -> None:
     """A video with everything that training needs."""
     (site.steering / "train").touch()
     site.register(key)
-    assert site.ends(site.launch(key, BEFORE)) == "SUCCESS"
+    site.succeeds(site.launch(key, BEFORE))
 
 
 def train(site: Site, key: str) -> str:
@@ -41,10 +85,7 @@ def checkpoint_of(site: Site, key: str) -> Path | None:
 def step_of(site: Site, key: str) -> int:
     """The step of the last checkpoint, 0 before the first."""
     path = checkpoint_of(site, key)
-    if path is None:
-        return 0
-    with np.load(path) as data:
-        return int(json.loads(str(data["meta"]))["step"])
+    return saved_step(path) if path else 0
 
 
 def process_of(site: Site, level: str) -> int:
@@ -59,8 +100,8 @@ def _wait_for_progress(site: Site, key: str, reached: int) -> None:
     wait_until(lambda: site.running("stage_worker") and step_of(site, key) > reached, 180, site.code.tail)
 
 
-def kill_training(site: Site, seed: int, times: int = 21) -> Row:
-    """Kills at random moments of one training, which in the end must equal one that nobody disturbed."""
+def kill_training(site: Site, seed: int, times: int = 6) -> Row:
+    """Kills of a run that trains, at every level, which in the end must equal one that nobody disturbed."""
     rng, ages, kills, runs, reached = random.Random(seed), [], 0, 0, 0
     prepare(site, "disturbed")
     while kills < times:
@@ -82,19 +123,19 @@ def kill_training(site: Site, seed: int, times: int = 21) -> Row:
         assert site.ends(run_id) == "FAILURE"
         assert site.places_taken() == 0
     assert 0 < reached < STEPS
-    assert site.ends(train(site, "disturbed")) == "SUCCESS"
+    site.succeeds(train(site, "disturbed"))
     prepare(site, "calm")
-    assert site.ends(train(site, "calm")) == "SUCCESS"
+    site.succeeds(train(site, "calm"))
     scenes = {key: site.store().load(GaussianSplats, key) for key in ("disturbed", "calm")}
     same = scenes["disturbed"].path("scene.ply").read_bytes() == scenes["calm"].path("scene.ply").read_bytes()
     assert same, "the disturbed training made another scene"
     site.check_sound("disturbed", (*BEFORE, "gaussian_splats"))
     lost = f"what came after the last checkpoint: at most {max(ages):.1f} s, {np.median(ages):.2f} s in the middle"
     outcome = f"{runs} runs, each killed at its stage, its step and its worker; the scene equals an undisturbed one"
-    return Row("kill -9 at random moments of training", kills, lost, f"{outcome} bit for bit")
+    return Row("kill -9 of a run that trains, at every level", kills, lost, f"{outcome} bit for bit")
 
 
-def cancel_training(site: Site, seed: int, times: int = 3) -> Row:
+def cancel_training(site: Site, seed: int, times: int = 2) -> Row:
     """Canceled from the UI at random moments; the next run goes on from the checkpoint."""
     rng, reached, took = random.Random(seed), 0, []
     prepare(site, "canceled")
@@ -109,7 +150,7 @@ def cancel_training(site: Site, seed: int, times: int = 3) -> Row:
         wait_until(lambda: not site.running("stage_worker"), 20)
         assert site.places_taken() == 0
         reached = step_of(site, "canceled")
-    assert site.ends(train(site, "canceled")) == "SUCCESS"
+    site.succeeds(train(site, "canceled"))
     site.check_sound("canceled", (*BEFORE, "gaussian_splats"))
     outcome = f"canceled within {max(took):.0f} s, no process left, places free; the next run goes on"
     return Row("canceled from the UI during training", times, "what came after the last checkpoint", outcome)

@@ -56,20 +56,23 @@ def home(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield instance
 
 
-def run(job: dg.JobDefinition, home: dg.DagsterInstance, gpu: dict[str, Any]) -> dg.JobExecutionResult:
-    gpu_profile = {"env_vars": ["SEEN_BY=the gpu profile"], "container_kwargs": gpu}
+def run(home: dg.DagsterInstance) -> dg.JobExecutionResult:
     docker = {
         "image": IMAGE,
         "health_seconds": 2,
         "env_vars": ["DAGSTER_HOME", f"PYTHONPATH={ROOT}", "PYTHONDONTWRITEBYTECODE=1"],
         "container_kwargs": {"network_mode": "host", "volumes": host_mounts(Path(home.root_directory))},
-        "profiles": {"cpu": {"container_kwargs": {"nano_cpus": 1_500_000_000}}, "gpu": gpu_profile},
+        "profiles": {
+            "cpu": {"container_kwargs": {"nano_cpus": 1_500_000_000}},
+            "gpu": {"env_vars": ["SEEN_BY=the gpu profile"], "container_kwargs": STAND_IN},
+            "real gpu": {"container_kwargs": DRIVER},
+        },
     }
     config = {
         "execution": {"config": {"docker": docker}},
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
     }
-    return dg.execute_job(dg.reconstructable(job), home, run_config=config, raise_on_error=False)
+    return dg.execute_job(dg.reconstructable(routed_job.routed), home, run_config=config, raise_on_error=False)
 
 
 def failures(instance: dg.DagsterInstance, run_id: str, *kinds: dg.DagsterEventType) -> str:
@@ -78,27 +81,7 @@ def failures(instance: dg.DagsterInstance, run_id: str, *kinds: dg.DagsterEventT
     return "\n".join(str(entry.dagster_event.event_specific_data) for entry in entries if entry.dagster_event)
 
 
-def test_steps_land_in_their_profiles_and_a_crash_is_explained_and_tried_again(
-    engine: Engine, home: dg.DagsterInstance
-) -> None:
-    result = run(routed_job.routed, home, STAND_IN)
-    assert result.success, failures(home, result.run_id, dg.DagsterEventType.STEP_FAILURE)
-    made = engine.client.containers.list(all=True, filters={"label": f"{containers.LABEL}.run={result.run_id}"})
-    by_step: dict[str, list[Any]] = {}
-    for container in made:
-        by_step.setdefault(container.labels[f"{containers.LABEL}.step"], []).append(container)
-    assert {step: len(found) for step, found in by_step.items()} == {"on_cpu": 1, "on_gpu": 1, "crashes_once": 2}
-    (cpu,), (gpu,) = by_step["on_cpu"], by_step["on_gpu"]
-    assert cpu.labels[f"{containers.LABEL}.profile"] == "cpu"
-    assert cpu.attrs["HostConfig"]["NanoCpus"] == 1_500_000_000 and not cpu.attrs["HostConfig"]["Devices"]
-    assert gpu.labels[f"{containers.LABEL}.profile"] == "gpu"
-    assert gpu.attrs["HostConfig"]["Devices"][0]["PathInContainer"] == "/dev/nvidia0"
-    assert "SEEN_BY=the gpu profile" in gpu.attrs["Config"]["Env"]
-    told = failures(home, result.run_id, dg.DagsterEventType.STEP_UP_FOR_RETRY)
-    assert "Return code is 137" in told and "last words of a dying step" in told
-
-
-def test_a_device_that_docker_has_not_fails_its_step_alone(
+def test_steps_land_in_their_profiles_a_crash_is_tried_again_and_what_docker_refuses_fails_its_step_alone(
     engine: Engine, home: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Any] = []
@@ -109,15 +92,28 @@ def test_a_device_that_docker_has_not_fails_its_step_alone(
         remove(handler, context)
 
     monkeypatch.setattr(containers.HardwareStepHandler, "_remove_unstarted", look)
-    result = run(routed_job.needs_a_driver, home, DRIVER)
-    assert not result.success
+    result = run(home)
+    made = engine.client.containers.list(all=True, filters={"label": f"{containers.LABEL}.run={result.run_id}"})
+    by_step: dict[str, list[Any]] = {}
+    for container in made:
+        by_step.setdefault(container.labels[f"{containers.LABEL}.step"], []).append(container)
+    said = failures(home, result.run_id, dg.DagsterEventType.STEP_FAILURE)
+    assert {step: len(found) for step, found in by_step.items()} == {"on_cpu": 1, "on_gpu": 2}, said
+    (cpu,), gpu = by_step["on_cpu"], by_step["on_gpu"][0]
+    assert cpu.labels[f"{containers.LABEL}.profile"] == "cpu"
+    assert cpu.attrs["HostConfig"]["NanoCpus"] == 1_500_000_000 and not cpu.attrs["HostConfig"]["Devices"]
+    assert gpu.labels[f"{containers.LABEL}.profile"] == "gpu"
+    assert gpu.attrs["HostConfig"]["Devices"][0]["PathInContainer"] == "/dev/nvidia0"
+    assert "SEEN_BY=the gpu profile" in gpu.attrs["Config"]["Env"]
+    told = failures(home, result.run_id, dg.DagsterEventType.STEP_UP_FOR_RETRY)
+    assert "Return code is 137" in told and "last words of a dying step" in told
+
     ((request,),) = asked
     assert (request["Driver"], request["Count"], request["Capabilities"]) == ("nvidia", -1, [["gpu"]])
-    events = {event.step_key: event for event in result.all_events if event.is_step_failure or event.is_step_success}
-    assert events["beside_it"].is_step_success and events["on_a_real_gpu"].is_step_failure
-    assert "could not select device driver" in failures(home, result.run_id, dg.DagsterEventType.STEP_FAILURE)
-    left = engine.client.containers.list(all=True, filters={"label": f"{containers.LABEL}.step=on_a_real_gpu"})
-    assert left == []
+    assert not result.success and "could not select device driver" in said
+    ends = {event.step_key: event for event in result.all_events if event.is_step_failure or event.is_step_success}
+    assert {step for step, event in ends.items() if event.is_step_success} == {"on_cpu", "on_gpu"}
+    assert ends["on_a_real_gpu"].is_step_failure
 
 
 def test_the_docker_command_line_agrees_that_the_engine_is_ours(engine: Engine) -> None:

@@ -27,6 +27,7 @@ from reconstruction_pipeline_tests.orchestration.site.gate import Gate
 from reconstruction_pipeline_tests.orchestration.site.servers import (
     Server,
     answers,
+    postgres_storage,
     running_bucket,
     running_postgres,
     wait_until,
@@ -40,6 +41,12 @@ START = "mutation($at: SensorSelector!) { startSensor(sensorSelector: $at) { __t
 TERMINATE = """mutation($id: String!) {
   terminateRun(runId: $id) { __typename ... on TerminateRunFailure { message } ... on PythonError { message } }
 }"""
+
+FAILURES = (
+    dg.DagsterEventType.STEP_UP_FOR_RETRY,
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.RUN_FAILURE,
+)
 
 
 @dataclass
@@ -127,6 +134,19 @@ class Site:
 
         wait_until(ended, seconds, lambda: f"run {run_id} is {status}\n{self.code.tail()}\n{self.daemon.tail()}", 0.7)
         return status
+
+    def succeeds(self, run_id: str, seconds: float = 300) -> None:
+        """Wait for a run's end, which must be good; else what its events say of failures is told."""
+        status = self.ends(run_id, seconds)
+        assert status == "SUCCESS", f"{status}: {self.told(run_id)}"
+
+    def told(self, run_id: str, *kinds: dg.DagsterEventType) -> str:
+        """What a run's events of some kinds say; without any, everything that failed."""
+        wanted = set(kinds or FAILURES)
+        with self.instance() as instance:
+            entries = instance.all_logs(run_id, of_type=wanted)
+            events = [entry.dagster_event for entry in entries if entry.dagster_event]
+        return "\n".join(f"{event.step_key}: {event.message} {event.event_specific_data}" for event in events)
 
     def start_sensor(self, name: str) -> None:
         """Turn a sensor on."""
@@ -217,8 +237,8 @@ def deployment(
         config = yaml.safe_load(instance_config().read_text())
         database = store = gate = None
         if postgres:
-            database, url = stack.enter_context(running_postgres())
-            config["storage"] = {"postgres": {"postgres_url": url}}
+            database, port = stack.enter_context(running_postgres())
+            config["storage"] = postgres_storage(port)
         if bucket:
             store, gate, found = stack.enter_context(running_bucket(root))
             ours |= found

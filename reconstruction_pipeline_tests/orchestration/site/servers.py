@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from reconstruction_pipeline_tests.orchestration.site.gate import Gate
 from reconstruction_pipeline_tests.orchestration.ui_server import free_port
 
@@ -119,8 +121,8 @@ def why_no_postgres() -> str:
 
 
 @contextmanager
-def running_postgres() -> Iterator[tuple[Server, str]]:
-    """A new, empty PostgreSQL on a free port of the loopback address, and its URL; all of it goes afterwards.
+def running_postgres() -> Iterator[tuple[Server, int]]:
+    """A new, empty PostgreSQL and its port on the loopback address; all of it goes afterwards.
 
     It refuses to be root, so that it is `nobody` where we are.
     """
@@ -139,10 +141,17 @@ def running_postgres() -> Iterator[tuple[Server, str]]:
             who = server.identity()
             subprocess.run(map(str, initdb), env=environment, check=True, capture_output=True, cwd="/", **who)
             server.start()
-            yield server, f"postgresql://dagster@127.0.0.1:{port}/postgres"
+            yield server, port
         finally:
             server.stop(signal.SIGINT)
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def postgres_storage(port: int) -> dict[str, Any]:
+    """Dagster's storage in that server, in the words of `docker/dagster.yaml`, which only the server's own differ."""
+    deployed = yaml.safe_load((Path(__file__).resolve().parents[3] / "docker" / "dagster.yaml").read_text())
+    given = {"hostname": "127.0.0.1", "username": "dagster", "password": "", "db_name": "postgres", "port": port}
+    return {"postgres": {"postgres_db": {**deployed["storage"]["postgres"]["postgres_db"], **given}}}
 
 
 @contextmanager
