@@ -1,6 +1,6 @@
 # Everything runs in .venv, which the first target you call sets up.
 .DEFAULT_GOAL := help
-.PHONY: help setup browser demo ui test test-fast lint bench soak clean clean-cache
+.PHONY: help setup browser servers demo ui test test-fast lint bench soak clean clean-cache
 BIN := .venv/bin
 # Two test processes, however many cores: what trains uses the cores itself.
 TWO := -n 2 --dist worksteal --durations 15
@@ -20,6 +20,9 @@ ui: setup ## Open Dagster on http://127.0.0.1:3000
 browser: ## Install Chromium for the tests of the pages
 	@tools/browser.sh
 
+servers: ## Install PostgreSQL and Docker's engine for the long tests
+	@tools/servers.sh
+
 test: setup browser ## Lint and run all tests (at most 15 minutes on two cores)
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest -q $(TWO)
@@ -36,7 +39,7 @@ lint: setup ## Style, types and import directions
 bench: setup ## Measure kernels, training and poses (most of an hour; ARGS=--quick for a short form)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-soak: setup browser ## The slow rings alone: real training, real runs, daemon, browser
+soak: setup browser servers ## The slow rings alone: real training, real runs, daemon, browser
 	@$(BIN)/python -m pytest -q -m "slow or daemon or browser or soak" --timeout 3600
 
 clean-cache: ## Forget compiled kernels
