@@ -30,7 +30,7 @@ def examine(cuda: bool = False) -> list[Finding]:
     Not the GPU itself: an image is made where there is none, and must not be made without the parts.
     """
     parts = [_cores(), _memory(), _disk(), *_modules(), _codec(), _threading(), _viewer(), _lpips(), _depth_model()]
-    return [*parts, _cuda_parts(needed=cuda), _gpu(needed=False)]
+    return [*parts, _cuda_parts(needed=cuda), _gpu(needed=False), *_programs()]
 
 
 def _cores() -> Finding:
@@ -156,3 +156,23 @@ def _gpu(needed: bool) -> Finding:
     except MissingRequirement as error:
         return Finding("GPU", False, str(error), cost, needed)
     return Finding("GPU", True, describe_cuda(), needed=needed)
+
+
+def _programs() -> list[Finding]:
+    """External programs: those that this deployment has chosen are needed, the others may be chosen."""
+    from reconstruction_pipeline.external.health import examine_programs
+    from reconstruction_pipeline.external.selection import parse_selection
+
+    operation = load_settings().operation
+    chosen = set(parse_selection(operation.external).values())
+    folders = (operation.programs,) if operation.programs else ()
+    return [
+        Finding(
+            part=f"external {found.name}",
+            present=found.present,
+            detail=found.detail,
+            cost=found.problem,
+            needed=bool({found.name, found.path} & chosen),
+        )
+        for found in examine_programs(folders, chosen)
+    ]

@@ -50,6 +50,16 @@ ACCEPT = typer.Option(False, "--accept-failed-gates", help="Go on although a qua
 FINAL = typer.Option(
     False, "--final-on-all", help="After the measured scene, train another on every view and deliver that one."
 )
+EXTERNAL = typer.Option(
+    [],
+    "--external",
+    metavar="STAGE=PROGRAM",
+    help="Let a program that is not ours do poses, training, meshing or compression: its descriptor's name or path "
+    "(docs/external.md; doctor lists them). May be repeated.",
+)
+NONCOMMERCIAL = typer.Option(
+    False, "--allow-noncommercial", help="This use is not commercial: programs whose licences ask for that may be used."
+)
 AGAIN = typer.Option(False, "--again", help="Run although the same content was done with this preset.")
 
 FILMED = "What you know of the capture"
@@ -106,6 +116,8 @@ def run(
     accept_failed_gates: bool = ACCEPT,
     final_on_all: bool = FINAL,
     again: bool = AGAIN,
+    external: list[str] = EXTERNAL,
+    allow_noncommercial: bool = NONCOMMERCIAL,
     camera_height: float | None = CAMERA_HEIGHT,
     known_distance: tuple[str, str, float] | None = KNOWN_DISTANCE,
     path_length: float | None = PATH_LENGTH,
@@ -123,9 +135,11 @@ def run(
     """
     if name and len(inputs) > 1:
         raise UsageError("--name names one scene, but there are several inputs; leave it out.")
+    from reconstruction_pipeline.external.selection import parse_selection
     from reconstruction_pipeline.orchestration.scene_run import SceneRequest
     from reconstruction_pipeline.presets import PoseChoices
 
+    programs = parse_selection(external)
     distance = tuple(str(part) for part in known_distance or ())
     filmed = PoseChoices(camera_height, distance, path_length, given_poses.value, gps)
     code = 0
@@ -140,6 +154,8 @@ def run(
                 again,
                 final_on_all,
                 filmed,
+                programs,
+                allow_noncommercial,
                 projection=projection.value,
             )
             _one(context, request, out)

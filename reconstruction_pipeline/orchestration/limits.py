@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from reconstruction_pipeline.external.descriptor import Program
 from reconstruction_pipeline.presets import Preset
 
 MINUTES: Mapping[str, float] = {
@@ -34,6 +35,11 @@ def limit_seconds(stage: str, row: Preset, factor: float = 1.0) -> float:
     if stage == "gaussian_splats":
         minutes += _training_minutes(row)
     return min(60.0 * minutes * factor, MAX_SECONDS)
+
+
+def limit_of_program(program: Program, limit: float) -> float:
+    """The same where a program that is not ours does the work: its own limit, and time to measure what it made."""
+    return min(max(limit, 60.0 * program.time_limit_minutes + limit), MAX_SECONDS)
 
 
 def _training_minutes(row: Preset) -> float:

@@ -19,13 +19,16 @@ from reconstruction_pipeline.artifacts.errors import Cancelled, ReconstructionEr
 from reconstruction_pipeline.artifacts.failure import StageFailure
 from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.artifacts.store import ArtifactStore
+from reconstruction_pipeline.external.permission import remark
+from reconstruction_pipeline.external.stage import ExternalStage
 from reconstruction_pipeline.orchestration.checks import GateNames, check_results
 from reconstruction_pipeline.orchestration.choices import Choices
 from reconstruction_pipeline.orchestration.deliverables import deliver
+from reconstruction_pipeline.orchestration.external import options_of
 from reconstruction_pipeline.orchestration.hardware.leases import lease_one
 from reconstruction_pipeline.orchestration.hardware.places import place_of_step
 from reconstruction_pipeline.orchestration.io_manager import open_store
-from reconstruction_pipeline.orchestration.limits import MAX_FACTOR, limit_seconds
+from reconstruction_pipeline.orchestration.limits import MAX_FACTOR, limit_of_program, limit_seconds
 from reconstruction_pipeline.orchestration.names import STAGES
 from reconstruction_pipeline.orchestration.progress import progress_for
 from reconstruction_pipeline.orchestration.reporting import report_inputs
@@ -71,6 +74,14 @@ class Pipeline(dg.ConfigurableResource):
     use_gps: bool = Field(default=True, description="Place the scene in metres by the GPS that came with the capture.")
     time_limit_factor: float = Field(
         default=1.0, gt=0, le=MAX_FACTOR, description="Multiplies the time after which a stage is stopped (0 to 3)."
+    )
+    external: dict[str, str] = Field(
+        default={},
+        description="Stages done by programs that are not ours: poses, training, meshing or compression to a "
+        "descriptor's name or path (docs/external.md).",
+    )
+    allow_noncommercial: bool = Field(
+        default=False, description="Allow external programs whose licences forbid commercial use: this run is none."
     )
     stages: Choices = Field(default=Choices(), description="Settings of single stages, in place of the preset's.")
 
@@ -121,7 +132,8 @@ class Pipeline(dg.ConfigurableResource):
                 "peak_rss_mb": outcome.peak_rss_mb,
                 **({"accepted_failed_gates": True} if self.accept_failed_gates else {}),
             }
-            artifact = replace(outcome.value, metrics=metrics, provenance=self._provenance(context, call.args))
+            provenance = self._provenance(context, call.args, call.options.get("external"))
+            artifact = replace(outcome.value, metrics=metrics, provenance=provenance)
             earlier = _failure_of_run(store, context.partition_key, context.run.run_id)
             if earlier or not (artifact.verdict.ok or self.accept_failed_gates):
                 publish_stopped_report(context, self.preset, failure=earlier, artifact=artifact)
@@ -141,6 +153,7 @@ class Pipeline(dg.ConfigurableResource):
         stage, key = context.asset_key.path[-1], context.partition_key
         try:
             with last_attempt_is_final(context):
+                options = {**options, **self._external(context, store, stage)}
                 call = self._call(stage, entry, args() if callable(args) else args, options)
                 self._refuse_failed(call.args)
                 return call, _placed(context, store, self.device, call)
@@ -170,13 +183,26 @@ class Pipeline(dg.ConfigurableResource):
         return open_store().scratch / "checkpoints" / context.partition_key / name
 
     def _call(self, stage: str, entry: str, args: tuple[Any, ...], options: Mapping[str, Any]) -> StageCall:
-        return StageCall(entry, args, options, limit_s=limit_seconds(stage, self.row, self.time_limit_factor))
+        limit = limit_seconds(stage, self.row, self.time_limit_factor)
+        if external := options.get("external"):
+            limit = limit_of_program(external.program, limit)
+        return StageCall(entry, args, options, limit_s=limit)
 
-    def _provenance(self, context: dg.AssetExecutionContext, args: tuple[Any, ...]) -> Provenance:
+    def _external(self, context: dg.AssetExecutionContext, store: ArtifactStore, stage: str) -> dict[str, Any]:
+        """The option `external` of a stage that a program was chosen for; who does it is said in the log."""
+        logs = store.scratch / "logs" / context.partition_key
+        options = options_of(stage, self.external, self.allow_noncommercial, logs)
+        if options:
+            context.log.info(remark(options["external"].program))
+        return dict(options)
+
+    def _provenance(
+        self, context: dg.AssetExecutionContext, args: tuple[Any, ...], external: ExternalStage | None = None
+    ) -> Provenance:
         settings = next((asdict(arg) for arg in args if is_dataclass(arg) and not isinstance(arg, Artifact | type)), {})
         return Provenance(
             inputs={arg.KIND: arg.version for arg in args if isinstance(arg, Artifact)},
-            settings={"preset": self.preset, **settings},
+            settings={"preset": self.preset, **settings, **({"external": external.identity()} if external else {})},
             code_version=context.assets_def.code_versions_by_key.get(context.asset_key) or "",
             run_id=context.run.run_id,
         )

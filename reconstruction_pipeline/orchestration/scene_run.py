@@ -15,7 +15,12 @@ from reconstruction_pipeline.artifacts.errors import InputRejected, MissingRequi
 from reconstruction_pipeline.artifacts.keys import require_safe_key, video_key
 from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.artifacts.store import ArtifactStore
+from reconstruction_pipeline.external.descriptor import ASSETS, Program
+from reconstruction_pipeline.external.jobs import require_here
+from reconstruction_pipeline.external.permission import remark
+from reconstruction_pipeline.external.stage import ExternalStage
 from reconstruction_pipeline.orchestration.catalog import Catalog, Entry
+from reconstruction_pipeline.orchestration.external import programs_of_run
 from reconstruction_pipeline.orchestration.ingesting import open_catalog
 from reconstruction_pipeline.orchestration.io_manager import open_store
 from reconstruction_pipeline.orchestration.local_run import run_job
@@ -40,6 +45,8 @@ class SceneRequest:
     final_on_all: bool = False
     filmed: PoseChoices = field(default_factory=PoseChoices)
     projection: str = "auto"
+    external: Mapping[str, str] = field(default_factory=dict)
+    allow_noncommercial: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,8 +65,12 @@ def reconstruct_scene(request: SceneRequest, progress: Progress, say: Callable[[
     """Probe, register and run.
 
     Before anything is registered it raises `UsageError` or `InputRejected` for an unusable input, and
-    `MissingRequirement` for a device that this machine lacks.
+    `MissingRequirement` for a device or an external program that this machine lacks.
     """
+    programs = programs_of_run(request.external, request.allow_noncommercial)
+    for program in programs.values():
+        require_here(ExternalStage(program))
+        say(remark(program))
     row = preset_named(request.preset, request.device)
     request.filmed.settings(row.camera_poses)  # says now what the stage would say after minutes
     if request.device == "cuda":
@@ -69,7 +80,7 @@ def reconstruct_scene(request: SceneRequest, progress: Progress, say: Callable[[
     catalog = open_catalog()
     key = _key_of(request, sha256, catalog)
     store = open_store()
-    if not request.again and _is_done(store, key, sha256, request):
+    if not request.again and _is_done(store, key, sha256, request, programs):
         say(f"{key}: the same content was already reconstructed with preset {request.preset}; --again runs it anew.")
         return outcome_of(store, key)
     catalog.register(Entry(key, str(request.path.resolve()), sha256))
@@ -81,6 +92,8 @@ def reconstruct_scene(request: SceneRequest, progress: Progress, say: Callable[[
         "accept_failed_gates": request.accept_failed_gates,
         "final_on_all": request.final_on_all,
         **_config(request.filmed),
+        **({"external": dict(request.external)} if request.external else {}),
+        **({"allow_noncommercial": True} if request.allow_noncommercial else {}),
     }
     if request.projection != "auto":
         choices["stages"] = {"keyframes": {"projection": request.projection}}
@@ -118,7 +131,9 @@ def _key_of(request: SceneRequest, sha256: str, catalog: Catalog) -> str:
     return known.key if known else catalog.name_for(video_key(request.path.resolve().name), sha256)
 
 
-def _is_done(store: ArtifactStore, key: str, sha256: str, request: SceneRequest) -> bool:
+def _is_done(
+    store: ArtifactStore, key: str, sha256: str, request: SceneRequest, programs: Mapping[str, Program]
+) -> bool:
     if any(store.current_version(stage, key) is None for stage in STAGES):
         return False
     numbers = store.load(SceneReport, key).all_metrics()
@@ -129,8 +144,19 @@ def _is_done(store: ArtifactStore, key: str, sha256: str, request: SceneRequest)
         and splats.get("final_on_all", False) == request.final_on_all
         and _filmed_alike(store.manifest("camera_poses", key).provenance.settings, request.filmed)
         and store.manifest("keyframes", key).provenance.settings.get("projection", "auto") == request.projection
+        and all(_made_by(store, stage, key) == _digest(programs.get(stage)) for stage in ASSETS.values())
         and numbers.get("grade") != "F"
     )
+
+
+def _made_by(store: ArtifactStore, stage: str, key: str) -> str:
+    """The descriptor of the external program that made a stage, "" for our own."""
+    settings = store.manifest(stage, key).provenance.settings
+    return str((settings.get("external") or {}).get("descriptor", "")) if stage in ASSETS.values() else ""
+
+
+def _digest(program: Program | None) -> str:
+    return program.digest if program else ""
 
 
 def _config(filmed: PoseChoices) -> dict[str, Any]:

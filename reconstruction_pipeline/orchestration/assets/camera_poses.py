@@ -7,8 +7,8 @@ import dagster as dg
 from reconstruction_pipeline.artifacts import CameraPoses, Keyframes
 from reconstruction_pipeline.orchestration import gates
 from reconstruction_pipeline.orchestration.assets.common import asset_settings
+from reconstruction_pipeline.orchestration.external import fallback_poses
 from reconstruction_pipeline.orchestration.pipeline import Pipeline
-from reconstruction_pipeline.settings import load_settings
 from reconstruction_pipeline.stages.poses.settings import PoseSettings
 
 
@@ -28,8 +28,4 @@ def camera_poses(context: dg.AssetExecutionContext, pipeline: Pipeline, keyframe
 
 def with_external_stage(settings: PoseSettings) -> PoseSettings:
     """The program that this deployment has for captures that COLMAP fails on, unless the settings name one."""
-    return (
-        settings
-        if settings.external_command
-        else replace(settings, external_command=load_settings().operation.poses_command)
-    )
+    return settings if settings.external else replace(settings, external=fallback_poses())

@@ -63,6 +63,7 @@ def _scratch(scratch: Path, now: datetime, unused: timedelta, busy: Collection[s
     found = [
         *((path, _key_of_workspace(path.name)) for path in (scratch / "work").glob("*")),
         *((path, path.parent.name) for path in (scratch / "checkpoints").glob("*/*")),
+        *((path, path.name) for path in (scratch / "logs").glob("*")),
         *((path, path.parent.name) for path in (scratch / "cache").glob("*/*/*")),
         *((path, path.name) for path in (scratch / "incoming").glob("*")),
     ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reconstruction_pipeline.artifacts.camera_poses import CameraPoses
 from reconstruction_pipeline.artifacts.compressed_splats import CompressedSplats
@@ -20,6 +21,7 @@ from reconstruction_pipeline.stages.compression.codecs import WriteOptions, read
 from reconstruction_pipeline.stages.compression.comparison import write_comparison
 from reconstruction_pipeline.stages.compression.convert import Conversion, convert
 from reconstruction_pipeline.stages.compression.delivery import Delivery, deliver
+from reconstruction_pipeline.stages.compression.external import compress_externally, remove_work
 from reconstruction_pipeline.stages.compression.fidelity import Yardstick
 from reconstruction_pipeline.stages.compression.gates import ratio_gate
 from reconstruction_pipeline.stages.compression.settings import CompressionSettings
@@ -28,6 +30,9 @@ from reconstruction_pipeline.stages.compression.streaming import Streamed, deliv
 from reconstruction_pipeline.viewer.page import write_viewer
 from reconstruction_pipeline.viewer.streaming import write_streaming_page
 from reconstruction_pipeline.viewer.vendor import template
+
+if TYPE_CHECKING:
+    from reconstruction_pipeline.external.stage import ExternalStage
 
 __all__ = [
     "CompressionSettings",
@@ -45,13 +50,19 @@ NOTHING_TO_SEE_DB = 60.0
 
 
 def compress_splats(
-    splats: GaussianSplats, poses: CameraPoses, settings: CompressionSettings, workspace: Path, progress: Progress
+    splats: GaussianSplats,
+    poses: CameraPoses,
+    settings: CompressionSettings,
+    workspace: Path,
+    progress: Progress,
+    external: ExternalStage | None = None,
 ) -> CompressedSplats:
     """Write `scene.sog`, what `settings.also` names, and `viewer.html` into `workspace`; decode and measure all.
 
     Large scenes are also written as `streamed/lod-meta.json` with levels of detail and a page for a static host.
     The files hold the scene without what the clean-up removes. What is lost is measured against the trained scene:
-    the mean PSNR of its renders against held-out photographs minus that of the decoded file's. Raises
+    the mean PSNR of its renders against held-out photographs minus that of the decoded file's. With `external`, another
+    program writes the formats that it can; they are measured alike. Raises
     `MissingRequirement` when the viewer is not installed, `InvalidArtifact` for a scene that cannot be encoded,
     `Cancelled`.
     """
@@ -74,14 +85,22 @@ def compress_splats(
         what = f"SOG: measuring, view {done} of {total}"
         progress.report(STAGE, 0.2 + 0.6 * (attempt + done / total) / ATTEMPTS, 1.0, what)
 
+    made = compress_externally(scene, settings, workspace, progress, external) if external else None
     progress.report(STAGE, 0.2, 1.0, f"writing {scene.count:,} splats as SOG")
-    sog, price = write_sog(workspace / "scene.sog", scene, ply_bytes, views, yardstick, settings, sog_tick)
+    price: float | None = None
+    if made and "sog" in made.files:
+        sog = made.deliver("sog", workspace, scene, ply_bytes, yardstick, partial(sog_tick, 0))
+    else:
+        sog, price = write_sog(workspace / "scene.sog", scene, ply_bytes, views, yardstick, settings, sog_tick)
     deliveries = [sog]
     for number, name in enumerate(settings.also):
         share = 0.8 + 0.15 * number / len(settings.also)
         progress.report(STAGE, share, 1.0, f"writing {scene.count:,} splats as {name}")
         options = WriteOptions(seed=settings.seed, views=views)
         tick = _ticker(progress, share, 0.15 / len(settings.also), f"{name}: measuring")
+        if made and name in made.files:
+            deliveries.append(made.deliver(name, workspace, scene, ply_bytes, yardstick, tick))
+            continue
         deliveries.append(deliver(workspace / f"scene.{name}", scene, ply_bytes, options, yardstick, tick))
     streamed = None
     if scene.count > settings.stream_above:
@@ -103,7 +122,9 @@ def compress_splats(
         "seconds": round(time.perf_counter() - started, 2),
         "backend": "cpu",
         "fallback_level": 0,
+        **(made.metrics() if made else {}),
     }
+    remove_work(workspace)
     gates = [gate for delivery in deliveries for gate in delivery.gates(settings)]
     gates.append(ratio_gate(sog.ratio, settings))
     if streamed is not None:

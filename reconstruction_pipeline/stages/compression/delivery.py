@@ -65,11 +65,12 @@ def deliver(
     options: WriteOptions,
     yardstick: Yardstick,
     tick: Callable[[int, int], None],
+    write: Callable[[Path, Gaussians, WriteOptions], None] = write_splats,
 ) -> Delivery:
-    """Write `scene` to `path`, read it back and measure that; the format's name is the file's suffix."""
+    """Let `write` put `scene` to `path`, read it back and measure that; the format's name is the file's suffix."""
     name = path.name.split(".", 1)[1]
     started = time.perf_counter()
-    write_splats(path, scene, options)
+    write(path, scene, options)
     seconds, size = time.perf_counter() - started, path.stat().st_size
     try:
         decoded = read_splats(path)

@@ -7,9 +7,9 @@ import numpy.typing as npt
 
 from reconstruction_pipeline.artifacts.errors import UsageError
 from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
+from reconstruction_pipeline.artifacts.harmonics import rotate_harmonics
 from reconstruction_pipeline.artifacts.ply import SH_COEFFICIENTS
 from reconstruction_pipeline.stages.compression.codecs.importance import opacity_area
-from reconstruction_pipeline.stages.compression.harmonics import rotate_harmonics
 
 Vector = tuple[float, float, float]
 

@@ -19,6 +19,7 @@ from reconstruction_pipeline.artifacts.views import fit, pinhole_view, read_pict
 from reconstruction_pipeline.stages.mesh.settings import MeshSettings
 
 if TYPE_CHECKING:
+    from reconstruction_pipeline.external.stage import ExternalStage
     from reconstruction_pipeline.kernels.camera import PinholeView
     from reconstruction_pipeline.stages.mesh.files import TriangleMesh
     from reconstruction_pipeline.stages.mesh.region import Region
@@ -33,15 +34,21 @@ MIN_WEIGHT = 1.0
 
 
 def extract_mesh(
-    splats: GaussianSplats, poses: CameraPoses, settings: MeshSettings, workspace: Path, progress: Progress
+    splats: GaussianSplats,
+    poses: CameraPoses,
+    settings: MeshSettings,
+    workspace: Path,
+    progress: Progress,
+    external: ExternalStage | None = None,
 ) -> Mesh:
     """Mesh of the scene, in `workspace`.
 
     Depth is rendered from every captured view, kept where it is opaque, of one layer, not grazing and
     confirmed by other views, and fused into a signed distance field whose zero level is cleaned, reduced,
     coloured and textured from the pictures. What the masks of `poses` ignore gives neither depth nor colour:
-    training did not look at it, so that anything may stand there. Raises `StageFailed` when nothing is left,
-    MissingRequirement for a USDZ without usd-core.
+    training did not look at it, so that anything may stand there. With `external`, another program makes the surface,
+    which is coloured, textured and judged alike. Raises `StageFailed` when nothing is left, MissingRequirement for a
+    USDZ without usd-core.
     """
     from reconstruction_pipeline.stages.mesh.gates import measure, verdict_of
     from reconstruction_pipeline.stages.mesh.region import FAR_PERCENT, cut_to_object, region_of
@@ -61,7 +68,13 @@ def extract_mesh(
     if cut is not None:
         surfaces, shots = cut.surfaces, shots.without(cut.gone)
     region = region_of(surfaces, settings, 0.0 if cut is not None and cut.box is not None else FAR_PERCENT)
-    vertices, faces, numbers = _surface(surfaces, region, settings, progress)
+    if external is None:
+        vertices, faces, numbers = _surface(surfaces, region, settings, progress)
+    else:
+        from reconstruction_pipeline.stages.mesh.external import surface_externally
+
+        vertices, faces, numbers = surface_externally(splats, poses, settings, workspace, progress, external)
+        vertices, faces = (vertices, faces) if cut is None else cut.trim(vertices, faces)
     mesh = _coloured(vertices, faces, shots, region.voxel, progress)
     metrics = {"backend": "tsdf_cpu", "fallback_level": 0} | measure(mesh, surfaces, model, region.voxel) | numbers
     full = _shots(poses, settings.texture_side)

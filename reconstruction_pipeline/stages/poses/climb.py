@@ -59,7 +59,7 @@ def climb(keyframes: Keyframes, settings: PoseSettings, child: ColmapChild, scra
             break
         why = why_next(result, len(best.model.images) if best else 0, count, best is not None and best.evidence.folded)
     failure = ""
-    if settings.external_command and not good_enough() and not only_turned(attempts[-1]):
+    if settings.external and not good_enough() and not only_turned(attempts[-1]):
         best, attempt = take_external(keyframes, settings, child, scratch / "external", len(rungs))
         failure = attempt.get("failed", "")
         # Its record has no COLMAP figures when it failed, and says nothing of why there is no model otherwise.

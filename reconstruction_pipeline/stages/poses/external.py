@@ -1,4 +1,4 @@
-"""Camera poses from another program, as a rung of the ladder: its poses are taken, and judged like all others.
+"""Camera poses from another program: as a rung of the ladder, or in its place; judged like all others.
 
 The program gets a copy of the keyframes and an empty folder, and leaves a COLMAP model there (text or binary). Only
 its cameras and poses are used: points are triangulated from the keyframes' own features, so that the pictures, and
@@ -8,46 +8,41 @@ not the program, say whether the poses are right.
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from reconstruction_pipeline.artifacts.colmap import ColmapModel, read_model
 from reconstruction_pipeline.artifacts.colmap_text import read_text_model
-from reconstruction_pipeline.artifacts.errors import InvalidArtifact, MissingRequirement, StageFailed, UsageError
+from reconstruction_pipeline.artifacts.errors import InvalidArtifact, MissingRequirement, StageFailed
 from reconstruction_pipeline.artifacts.keyframes import Keyframes
+from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.artifacts.projects.colmap_project import find_models
-from reconstruction_pipeline.stages.poses.candidates import MIN_IMAGES, Candidate
+from reconstruction_pipeline.external.failures import keep_log
+from reconstruction_pipeline.external.jobs import require_here
+from reconstruction_pipeline.external.run import LOG, run_external
+from reconstruction_pipeline.external.stage import ExternalStage
+from reconstruction_pipeline.stages.poses.candidates import MIN_IMAGES, Candidate, Climb
 from reconstruction_pipeline.stages.poses.child import ColmapChild
 from reconstruction_pipeline.stages.poses.from_given import take_given
 from reconstruction_pipeline.stages.poses.settings import PoseSettings
 
 NAME = "external stage"
-WORKER = "reconstruction_pipeline.stages.poses.external_worker"
-PHASES = {"external": (0.65, 0.3, "")}
-LOG = "external.log"
-IMAGES, OUTPUT = "{images}", "{output}"
+SHARE = 0.65
+"""Of the stage's progress, before points are triangulated."""
 
 
 def check_external(settings: PoseSettings) -> None:
-    """Raise before any work: `UsageError` for a command without its places, `MissingRequirement` for no program."""
-    command = settings.external_command
-    if not command:
-        return
-    if not all(any(place in word for word in command) for place in (IMAGES, OUTPUT)):
-        raise UsageError(
-            f"camera_poses: the external command '{' '.join(command)}' must say where {IMAGES} and {OUTPUT} go."
-        )
-    if shutil.which(command[0]) is None:
-        raise MissingRequirement(
-            f"camera_poses: the program '{command[0]}' of the external stage is not on this machine; install it, or"
-            " clear external_command."
-        )
+    """Raise `MissingRequirement` before any work where the program is not on this machine."""
+    if settings.external is not None:
+        require_here(settings.external)
 
 
-def external_name(settings: PoseSettings) -> str:
-    """What the metrics call the program."""
-    return settings.external_name or Path(settings.external_command[0]).name
+def only_external(keyframes: Keyframes, settings: PoseSettings, child: ColmapChild, scratch: Path) -> Climb:
+    """What the chosen program found, in the place of a climb; raises `StageFailed` when that is nothing."""
+    assert settings.external
+    best, record, climb = _take(keyframes, settings, settings.external, child, scratch / "external", 0)
+    return Climb(best, [record], climb.focal_range)
 
 
 def take_external(
@@ -58,39 +53,48 @@ def take_external(
     Shares the time limit of `child`; what the program prints is kept in `external.log` beside COLMAP's log. Raises
     what the progress raises.
     """
-    images, output = work / "images", work / "output"
-    shutil.copytree(keyframes.path("images").resolve(), images)
-    output.mkdir()
-    places = {IMAGES: str(images), OUTPUT: str(output)}
-    command = [_filled(word, places) for word in settings.external_command]
-    program = f"the external stage '{external_name(settings)}'"
-    runner = replace(
-        child,
-        work=work,
-        log=child.log.with_name(LOG),
-        worker=WORKER,
-        phases=PHASES,
-        program=program,
-        own_group=True,
-        _phase=("external", 0, 1),
-    )
-    record: dict[str, Any] = {"name": NAME}
+    assert settings.external
     try:
-        runner.run({"task": "external", "command": command, "cwd": str(work)})
-        poses = _found(output, keyframes, program)
+        best, record, _ = _take(keyframes, settings, settings.external, child, work, level)
+    except (StageFailed, InvalidArtifact, MissingRequirement) as error:
+        return None, {"name": NAME, "failed": str(error)}
+    return best, record
+
+
+def _take(
+    keyframes: Keyframes, settings: PoseSettings, external: ExternalStage, child: ColmapChild, work: Path, level: int
+) -> tuple[Candidate, dict[str, Any], Climb]:
+    inputs, images = {}, work / "input" / "images"
+    shutil.copytree(keyframes.path("images").resolve(), images)
+    if "images" in external.program.reads:
+        inputs["images"] = images
+    if "masks" in external.program.reads:
+        inputs["masks"] = work / "input" / "masks"
+        masks = keyframes.mask_folder()
+        if masks:
+            shutil.copytree(Path(masks).resolve(), inputs["masks"])
+        inputs["masks"].mkdir(exist_ok=True)
+    log, progress = child.log.with_name(LOG), _Part(child.progress)
+    outcome = run_external(external, inputs, {}, work, log, progress, child.deadline)
+    child.peak_rss_mb = max(child.peak_rss_mb, outcome.peak_rss_mb or 0.0)
+    try:
+        poses = _found(outcome.results["colmap"], keyframes, external.who)
         climb = take_given(poses, keyframes, settings, child)
-    except (StageFailed, InvalidArtifact) as error:
-        return None, {**record, "failed": str(error)}
-    finally:
-        child.peak_rss_mb = max(child.peak_rss_mb, runner.peak_rss_mb)
-    best = replace(climb.best, level=level, rung=NAME, mapper=f"external-{external_name(settings)}")
-    return best, {**climb.attempts[0], **record}
+    except (StageFailed, InvalidArtifact):
+        keep_log(external, log)
+        raise
+    best = replace(climb.best, level=level, rung=NAME, mapper=external.program.backend)
+    return best, {**climb.attempts[0], "name": NAME, "why": "chosen", "external": outcome.metrics(external)}, climb
 
 
-def _filled(word: str, places: dict[str, str]) -> str:
-    for place, value in places.items():
-        word = word.replace(place, value)
-    return word
+@dataclass(frozen=True)
+class _Part:
+    """The stage's progress while the program is at work."""
+
+    progress: Progress
+
+    def report(self, stage: str, done: float, total: float, note: str = "") -> None:
+        self.progress.report(stage, SHARE * done / total, 1.0, note)
 
 
 def _found(output: Path, keyframes: Keyframes, program: str) -> ColmapModel:

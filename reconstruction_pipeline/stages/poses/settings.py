@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from reconstruction_pipeline.external.stage import ExternalStage
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,7 @@ class PoseSettings:
         At most one of these three; each makes the scene metric, and goes before the scale of GPS.
     given_poses: "use" those that came with the capture, refined by nothing and judged by the same gates, or "ignore".
     use_gps: whether GPS positions that came with the capture place the scene in metres, east, down and north.
-    external_command: the program and arguments of another way to find poses, tried after COLMAP's own; {images} and
-        {output} stand for folders: keyframes to read, and where to leave a COLMAP model. Empty for none.
-    external_name: what the metrics call it; the program's name if empty.
+    external: a program that is not ours, tried after COLMAP's own rungs; with `external_only` in their place.
     threads: 0 for all cores. time_limit_s: for all of COLMAP's work together.
     """
 
@@ -50,8 +51,8 @@ class PoseSettings:
     path_length_m: float | None = None
     given_poses: Literal["use", "ignore"] = "use"
     use_gps: bool = True
-    external_command: tuple[str, ...] = ()
-    external_name: str = ""
+    external: ExternalStage | None = None
+    external_only: bool = False
     threads: int = 0
     time_limit_s: float = 3600.0
     seed: int = 0

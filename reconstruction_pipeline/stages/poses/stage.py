@@ -8,7 +8,9 @@ import os
 import shutil
 import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reconstruction_pipeline.artifacts.camera_poses import CameraPoses
 from reconstruction_pipeline.artifacts.colmap import ColmapModel, read_model, write_model
@@ -27,7 +29,7 @@ from reconstruction_pipeline.stages.poses.doubts import (
     stray_gate,
     trajectory_gate,
 )
-from reconstruction_pipeline.stages.poses.external import check_external
+from reconstruction_pipeline.stages.poses.external import check_external, only_external
 from reconstruction_pipeline.stages.poses.focal import settle_focal
 from reconstruction_pipeline.stages.poses.from_given import take_given
 from reconstruction_pipeline.stages.poses.gates import measure, pose_gates
@@ -41,6 +43,9 @@ from reconstruction_pipeline.stages.poses.preview import plot_path
 from reconstruction_pipeline.stages.poses.settings import PoseSettings
 from reconstruction_pipeline.stages.poses.trajectory import find_jumps
 from reconstruction_pipeline.stages.poses.transforms import transforms_json
+
+if TYPE_CHECKING:
+    from reconstruction_pipeline.external.stage import ExternalStage
 
 # What the worker says of the attempt that is also a metric.
 REPORTED = (
@@ -58,16 +63,23 @@ RECORDED = ("name", "why", "registered", "points", "folded", "failed")
 
 
 def estimate_poses(
-    keyframes: Keyframes, settings: PoseSettings, workspace: Path, progress: Progress | None = None
+    keyframes: Keyframes,
+    settings: PoseSettings,
+    workspace: Path,
+    progress: Progress | None = None,
+    external: ExternalStage | None = None,
 ) -> CameraPoses:
     """Structure from motion on the keyframes, in a child process, written to `workspace`.
 
-    Poses that came with the capture take its place, unless `settings.given_poses` is "ignore" (`from_given.py`).
+    Poses that came with the capture take its place, unless `settings.given_poses` is "ignore" (`from_given.py`); those
+    of another program, `external`, take the place of both.
     Attempts follow the ladder of `rungs.py` until enough images are registered; the best model of all attempts is
     undistorted, freed of images that have hardly any points or contradict the rest, and placed (`placement.py`).
     Raises `StageFailed` when no model comes out, or when COLMAP's process fails, dies or is late;
     `MissingRequirement` or `UsageError` for settings that cannot be met.
     """
+    if external is not None:
+        settings = replace(settings, external=external, external_only=True)
     check_settings(settings)
     check_external(settings)
     started = time.perf_counter()
@@ -81,9 +93,12 @@ def estimate_poses(
     names = [str(name) for name in keyframes.table()["name"]]
     check_known_length(settings, Places.of(keyframes))
     try:
-        given = given_on_keyframes(keyframes) if settings.given_poses == "use" else None
+        use_given = settings.given_poses == "use" and not settings.external_only
+        given = given_on_keyframes(keyframes) if use_given else None
         found = (
-            climb(keyframes, settings, child, scratch)
+            only_external(keyframes, settings, child, scratch)
+            if settings.external_only
+            else climb(keyframes, settings, child, scratch)
             if given is None
             else take_given(given, keyframes, settings, child)
         )
@@ -113,6 +128,7 @@ def estimate_poses(
     joins = [join for join in attempt.get("joins", ()) if join["joined"] and set(join["images"]) <= placed]
     metrics |= {
         **{k: attempt[k] for k in REPORTED},
+        **attempt.get("external", {}),
         **focal.metrics,
         **placement.metrics,
         "models": len(attempt["models"]),

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reconstruction_pipeline.artifacts.camera_poses import CameraPoses
 from reconstruction_pipeline.artifacts.depth_maps import DepthMaps
@@ -14,6 +15,9 @@ from reconstruction_pipeline.artifacts.gaussian_splats import GaussianSplats
 from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.artifacts.verdict import Verdict
 from reconstruction_pipeline.stages.splats.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from reconstruction_pipeline.external.stage import ExternalStage
 
 __all__ = ["TrainSettings", "gaussian_splats"]
 
@@ -26,8 +30,11 @@ def gaussian_splats(
     progress: Progress,
     checkpoint_folder: Path | None = None,
     weights_folder: Path | None = None,
+    external: ExternalStage | None = None,
 ) -> GaussianSplats:
     """Train the scene of `poses`, started from its sparse points and from confident depth where there is some.
+
+    With `external`, another program trains it (`external.train_externally`), and we measure.
 
     What the masks of `poses` ignore counts neither in training nor in the scores.
     Writes the artifact's files into `workspace`. With a `checkpoint_folder`, an interrupted run of the
@@ -35,6 +42,10 @@ def gaussian_splats(
     `weights_folder`. Raises StageFailed (too few points, training diverged), MissingRequirement (device),
     InvalidArtifact (wrong weights), Cancelled.
     """
+    if external is not None:
+        from reconstruction_pipeline.stages.splats.external import train_externally
+
+        return train_externally(poses, settings, workspace, progress, external, checkpoint_folder, weights_folder)
     from reconstruction_pipeline.stages.splats import checkpoint
     from reconstruction_pipeline.stages.splats.inputs import dense_points_of, points_of, views_of
     from reconstruction_pipeline.stages.splats.outputs import write_comparisons, write_scene

@@ -7,11 +7,11 @@ import pytest
 
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact, UsageError
 from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
+from reconstruction_pipeline.artifacts.harmonics import band_rotations, basis
 from reconstruction_pipeline.artifacts.ply import read_ply, sh_degree_of, write_ply
 from reconstruction_pipeline.stages.compression.codecs.importance import opacity_area, sigmoid
 from reconstruction_pipeline.stages.compression.convert import convert
 from reconstruction_pipeline.stages.compression.edits import euler, rotate, turn
-from reconstruction_pipeline.stages.compression.harmonics import band_rotations, basis
 from reconstruction_pipeline_tests.stages.compression.scenes import match, random_scene
 
 

@@ -15,11 +15,13 @@ from reconstruction_pipeline.artifacts.colmap import Camera, ColmapModel, PosedI
 from reconstruction_pipeline.artifacts.errors import Cancelled, MissingRequirement, StageFailed, UsageError
 from reconstruction_pipeline.artifacts.keyframes import Keyframes
 from reconstruction_pipeline.artifacts.progress import NullProgress, RecordingProgress
+from reconstruction_pipeline.external.loading import program_of
+from reconstruction_pipeline.external.stage import ExternalStage
 from reconstruction_pipeline.orchestration.assets.camera_poses import with_external_stage
 from reconstruction_pipeline.settings import load_settings
 from reconstruction_pipeline.stages.poses import PoseSettings, climb, estimate_poses
 from reconstruction_pipeline.stages.poses.child import ColmapChild
-from reconstruction_pipeline.stages.poses.external import external_name, take_external
+from reconstruction_pipeline.stages.poses.external import take_external
 from reconstruction_pipeline.stages.poses.rungs import ladder
 from reconstruction_pipeline_tests.stages.captures import RoomCorner
 from reconstruction_pipeline_tests.stages.poses.test_estimate_poses import ANGLES, aligned_errors, write_keyframes
@@ -37,11 +39,24 @@ sys.exit(int(then))
 """
 
 
+def poses_program(*words: str) -> ExternalStage:
+    body = {
+        "name": "copier",
+        "stage": "poses",
+        "licence": "MIT",
+        "commercial_use": True,
+        "reads": {"images": "image-folder"},
+        "writes": {".": "colmap"},
+        "argv": list(words),
+    }
+    return ExternalStage(program_of(body, "test"))
+
+
 def command(tmp_path: Path, model: Path | None, then: str = "0") -> PoseSettings:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     words = (sys.executable, str(program), "{images}", "{output}", str(model or ""), then)
-    return PoseSettings(threads=2, external_command=words, external_name="copier", min_observations=5)
+    return PoseSettings(threads=2, external=poses_program(*words), min_observations=5)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +113,21 @@ def test_its_poses_are_used_when_colmap_has_none(
     assert "fold" in gates and gates["reprojection_error"].passed, "the same gates"
     assert "10 pictures seen" in poses.path("external.log").read_text()
     assert not poses.path(".colmap").exists()
+    assert metrics["external"]["licence"] == "MIT"
+
+
+@pytest.mark.slow
+def test_a_chosen_program_takes_colmaps_place(room: Keyframes, tmp_path: Path) -> None:
+    chosen = command(tmp_path, true_model(tmp_path / "true")).external
+    settings = PoseSettings(threads=2, min_observations=5)
+    poses = estimate_poses(room, settings, tmp_path / "poses", external=chosen)
+    metrics = poses.metrics
+    assert (metrics["backend"], metrics["fallback_level"], metrics["registered"]) == ("external-copier", 0, 10)
+    assert [rung["name"] for rung in metrics["rungs"]] == ["external stage"]
+    assert {gate.name: gate for gate in poses.verdict.gates}["first_settings"].passed
+    nothing = command(tmp_path, None).external
+    with pytest.raises(StageFailed, match="left nothing in its output folder"):
+        estimate_poses(room, settings, tmp_path / "none", external=nothing)
 
 
 @pytest.mark.slow
@@ -112,8 +142,8 @@ def test_wrong_poses_are_not_believed(room: Keyframes, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "then", "said"),
     [
-        (False, "0", r"'copier' ended well but left no COLMAP model"),
-        (True, "3", r"'copier' failed \(it ended with status 3\); its last lines: 10 pictures seen"),
+        (False, "0", r"'copier' ended well but left nothing in its output folder"),
+        (True, "3", r"'copier' ended with status 3; its last lines: 10 pictures seen"),
     ],
 )
 def test_an_end_without_poses_is_a_failure(room: Keyframes, tmp_path: Path, model: bool, then: str, said: str) -> None:
@@ -159,17 +189,17 @@ def test_neither_lateness_nor_cancelling_leaves_it_running(room: Keyframes, tmp_
 
 
 def test_a_command_that_cannot_work_is_refused_before_any_work(room: Keyframes, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"\{images\} and \{output\}"):
-        estimate_poses(room, PoseSettings(external_command=(sys.executable, "{images}")), tmp_path)
+    with pytest.raises(UsageError, match=r"does not say where \{output\} goes"):
+        poses_program(sys.executable, "{images}")
+    absent = PoseSettings(external=poses_program("no-such-program", "{images}", "{output}"))
     with pytest.raises(MissingRequirement, match="'no-such-program'"):
-        estimate_poses(room, PoseSettings(external_command=("no-such-program", "{images}", "{output}")), tmp_path)
-    assert external_name(PoseSettings(external_command=("/opt/bin/mapper",))) == "mapper"
+        estimate_poses(room, absent, tmp_path)
 
 
 def test_the_keyframes_are_not_at_its_mercy(room: Keyframes, tmp_path: Path) -> None:
     program = tmp_path / "vandal.py"
     program.write_text("import pathlib, sys\nfor p in pathlib.Path(sys.argv[1]).iterdir(): p.write_bytes(b'')\n")
-    settings = PoseSettings(external_command=(sys.executable, str(program), "{images}", "{output}"))
+    settings = PoseSettings(external=poses_program(sys.executable, str(program), "{images}", "{output}"))
     before = room.path("images", "00000.jpg").stat().st_size
     run(settings, room, tmp_path)
     assert room.path("images", "00000.jpg").stat().st_size == before
@@ -178,7 +208,9 @@ def test_the_keyframes_are_not_at_its_mercy(room: Keyframes, tmp_path: Path) -> 
 def test_a_deployment_configures_it_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECONSTRUCTION_POSES_COMMAND", "mapper --in {images} --name 'a b' {output}")
     settings = with_external_stage(PoseSettings())
-    assert settings.external_command == ("mapper", "--in", "{images}", "--name", "a b", "{output}")
-    assert with_external_stage(replace(settings, external_command=("own",))).external_command == ("own",)
+    assert settings.external and not settings.external_only
+    assert settings.external.program.argv == ("mapper", "--in", "{images}", "--name", "a b", "{output}")
+    own = poses_program("own", "{images}", "{output}")
+    assert with_external_stage(replace(settings, external=own)).external == own
     with pytest.raises(UsageError, match="RECONSTRUCTION_POSES_COMMAND is no command line"):
         load_settings({"RECONSTRUCTION_POSES_COMMAND": "mapper 'open"})

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from reconstruction_pipeline.artifacts.harmonics import basis
 from reconstruction_pipeline.kernels.camera import PinholeView
-from reconstruction_pipeline.stages.compression.harmonics import basis
 
 SH_0 = 0.28209479177387814
 VIEWS = 16

@@ -12,13 +12,13 @@ import pytest
 
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact, UsageError
 from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
+from reconstruction_pipeline.artifacts.harmonics import basis
 from reconstruction_pipeline.artifacts.ply import sh_degree_of
 from reconstruction_pipeline.kernels.camera import PinholeView
 from reconstruction_pipeline.stages.compression.codecs import WriteOptions, codec_for, read_splats, write_splats
 from reconstruction_pipeline.stages.compression.codecs.importance import sigmoid
 from reconstruction_pipeline.stages.compression.codecs.spz import fraction_bits
 from reconstruction_pipeline.stages.compression.fidelity import look_at
-from reconstruction_pipeline.stages.compression.harmonics import basis
 from reconstruction_pipeline_tests.stages.compression.scenes import match, random_scene
 
 # Largest errors: centre (world units), log size, angle (degrees), opacity, base colour, view-dependent colour.
@@ -227,9 +227,7 @@ def test_infinite_opacities_and_null_rotations_of_other_tools_are_read(tmp_path:
     np.testing.assert_array_equal(copy.quats[2], [1, 0, 0, 0])
 
 
-@pytest.mark.parametrize(
-    ("name", "says"), [("a.gltf", "several files"), ("a.xyz", "known")]
-)
+@pytest.mark.parametrize(("name", "says"), [("a.gltf", "several files"), ("a.xyz", "known")])
 def test_formats_that_are_not_supported_say_why(name: str, says: str) -> None:
     with pytest.raises(UsageError, match=says) as caught:
         codec_for(Path(name))

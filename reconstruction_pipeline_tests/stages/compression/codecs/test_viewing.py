@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from reconstruction_pipeline.artifacts import Gaussians
+from reconstruction_pipeline.artifacts.harmonics import basis
 from reconstruction_pipeline.kernels.camera import PinholeView
 from reconstruction_pipeline.stages.compression.codecs import WriteOptions, read_splats, write_splats
 from reconstruction_pipeline.stages.compression.codecs.viewing import SH_0, correction, from_everywhere, from_views
-from reconstruction_pipeline.stages.compression.harmonics import basis
 
 VIEWS = tuple(
     PinholeView(np.eye(3), np.array([x, 0.0, 4.0]), 300.0, 300.0, 160.0, 120.0, 320, 240)
