@@ -18,6 +18,8 @@ LABELS: Mapping[str, str] = {
     "mesh.glb": "Mesh, glTF",
     "mesh.ply": "Mesh, PLY",
     "mesh.obj": "Mesh, OBJ",
+    "mesh.mtl": "Material of the OBJ",
+    "mesh.jpg": "Texture of the OBJ",
     "mesh.usdz": "Mesh, USDZ",
     "streamed": "Levels of detail, for a web server",
     "colmap": "COLMAP project",

@@ -31,7 +31,8 @@ const begin = async (viewer) => {
     document.getElementById('scene-loading').classList.add('done');
     document.body.classList.add('scene-shown');
     const hint = document.getElementById('scene-hint');
-    hint.textContent = state.inputMode === 'touch' ? 'Drag to look around, pinch to move closer' : 'Drag to look around, scroll to move, space plays the captured path';
+    const touch = state.inputMode === 'touch' || matchMedia('(pointer: coarse)').matches;
+    hint.textContent = touch ? 'Drag to look around, pinch to move closer' : 'Drag to look around, scroll to move, space plays the captured path';
     events.on('inputEvent', () => hint.classList.add('used'));
 };
 

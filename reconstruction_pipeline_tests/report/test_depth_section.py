@@ -35,4 +35,4 @@ def test_every_map_stands_right_of_its_own_image(tmp_path: Path) -> None:
 
 def test_previews_stand_in_where_the_images_are_not_at_hand(tmp_path: Path) -> None:
     section = depth_maps(scenes.inputs({"depth_maps": scenes.depth_maps(tmp_path)}))
-    assert section is not None and [p.caption for p in section.pictures] == ["strip"]
+    assert section is not None and [p.caption for p in section.pictures] == ["Strip"]

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from reconstruction_pipeline.report import plain, svg, words
+from reconstruction_pipeline.report.sections.pieces import caption
 
 
 @pytest.mark.parametrize(
@@ -71,3 +72,17 @@ def test_private_keys_and_lines_are_left_out() -> None:
     assert plain.plain(metrics) == {"points": 3, "origin": {"scale": 2.0}, "latency_s": 1.0}
     log = plain.without_private_lines("one\nGPS: LAT=55.7\nGPS: LON=13\nModel: Phone 12\ntwo")
     assert "55.7" not in log and "Phone" not in log and log.startswith("one\n") and log.endswith("\ntwo")
+
+
+@pytest.mark.parametrize(
+    ("stem", "says"),
+    [
+        ("off_path", "Beside the filmed path"),
+        ("sog_vs_ply", "The held-out view that SOG changes most"),
+        ("compressed.ply_vs_ply", "compressed PLY changes most"),
+        ("mesh_turn", "Turned"),
+        ("mesh_view_2", "View 2"),
+    ],
+)
+def test_captions_of_previews_are_for_people(stem: str, says: str) -> None:
+    assert says in caption(stem) and "_" not in caption(stem)

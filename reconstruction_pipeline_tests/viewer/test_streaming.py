@@ -91,6 +91,7 @@ def test_opened_from_disk_it_says_what_to_do(folder: Path) -> None:
         assert "put its folder on a web server" in page.inner_text("#scene-loading")
 
 
+@pytest.mark.soak
 def test_a_converted_scene_without_cameras_is_shown_whole_and_upright(tmp_path: Path) -> None:
     write_ply(tmp_path / "balls.ply", balls())
     convert(tmp_path / "balls.ply", tmp_path / "out" / "lod-meta.json", levels=2, page=True)

@@ -31,8 +31,8 @@ def compression(inputs: ReportInputs) -> Section | None:
     rows: list[tuple[str, ...]] = []
     if isinstance(splats, GaussianSplats) and splats.path("scene.ply").is_file():
         rows.append(("PLY", size(splats.path("scene.ply").stat().st_size), "1 ×", "0 dB"))
-    for name in (key.removesuffix("_bytes") for key in metrics if key.endswith("_bytes")):
-        if name not in FORMATS or (count := number_of(metrics[f"{name}_bytes"])) is None:
+    for name in FORMATS:
+        if (count := number_of(metrics.get(f"{name}_bytes"))) is None:
             continue
         ratio, loss = (number_of(metrics.get(f"{name}_{what}")) for what in ("ratio", "psnr_loss_db"))
         rows.append(

@@ -39,6 +39,18 @@ LABELS = {
     "loss_fell_level_1": "Loss fell, finer pictures",
     "loss_fell_level_2": "Loss fell, full pictures",
 }
+FORMATS = {
+    "sog": "SOG",
+    "spz": "SPZ",
+    "glb": "glTF",
+    "compressed.ply": "compressed PLY",
+}
+DIFFERENCE = "their difference, eight times enlarged"
+PREVIEWS = {
+    "mesh_above": "From above: its colours, and its shape",
+    "mesh_turn": "Turned: five views around the scene",
+    "off_path": f"Beside the filmed path: the trained scene, the SOG, and {DIFFERENCE}",
+}
 SHARES = {"coverage", "median_relative_error_to_sparse", "sparse_within_5_percent", "parallax", "registered_ratio"}
 UNITS = {"_px": " px", "_deg": "°", "_db": " dB", "_mb": " MB", "_m": " m"}
 
@@ -67,7 +79,18 @@ def text(name: str, value: float) -> str:
 
 
 def previews(artifact: Artifact, what: str, most: int = 4) -> list[Picture]:
-    """The artifact's own small pictures, each named after its file."""
+    """The artifact's own small pictures, those that take a row of their own last; named after their files."""
     paths = spread(artifact.previews(), most)
-    names = [path.stem.replace("_", " ").strip() for path in paths]
-    return [picture(path, f"{what}: {name}", name) for path, name in zip(paths, names, strict=True)]
+    pictures = [picture(path, f"{what}: {name}", name) for path, name in ((path, caption(path.stem)) for path in paths)]
+    return sorted(pictures, key=lambda one: one.panorama)
+
+
+def caption(stem: str) -> str:
+    """What a preview of this name shows."""
+    known = PREVIEWS.get(stem)
+    if known is None and stem.endswith("_vs_ply"):
+        name = FORMATS.get(stem.removesuffix("_vs_ply"), stem.removesuffix("_vs_ply"))
+        known = (
+            f"The held-out view that {name} changes most: the photograph, the trained scene, the file, and {DIFFERENCE}"
+        )
+    return known or sentence_case(stem.removeprefix("mesh_")).strip()

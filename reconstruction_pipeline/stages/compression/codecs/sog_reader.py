@@ -58,10 +58,16 @@ def _or_refused(path: Path, decode: Callable[[], Gaussians]) -> Gaussians:
         reason = str(error)
     # What zipfile, json, Pillow and NumPy raise for hostile bytes; MemoryError is not among them on purpose.
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-        reason = f"its meta.json is not that of a SOG v2 file ({type(error).__name__}: {error})"
+        reason = f"its meta.json is not that of a SOG v2 file ({type(error).__name__}: {_short(error)})"
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, SyntaxError) as error:
-        reason = f"it cannot be unpacked ({error})"
+        reason = f"it cannot be unpacked ({_short(error)})"
     raise InvalidArtifact(f"{path}: not a readable SOG file, {reason}; make it again.")
+
+
+def _short(text: object) -> str:
+    """What a hostile file says, fit for a sentence: no line breaks, no control characters, no pages of it."""
+    plain = "".join(c if c.isprintable() else "?" for c in str(text))
+    return plain if len(plain) <= 100 else f"{plain[:100]}…"
 
 
 class _Source:
@@ -81,9 +87,9 @@ class _Source:
         with warnings.catch_warnings(), Image.open(BytesIO(data), formats=["WEBP"]) as image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             if width * height > max(SMALL_PICTURE, PIXELS_PER_BYTE * len(data)):
-                raise Damaged(f"'{name}' is too small for {width}x{height} pixels")
+                raise Damaged(f"'{_short(name)}' is too small for {width}x{height} pixels")
             if image.size != (width, height):
-                raise Damaged(f"'{name}' has {image.size[0]}x{image.size[1]} pixels, not {width}x{height}")
+                raise Damaged(f"'{_short(name)}' has {image.size[0]}x{image.size[1]} pixels, not {width}x{height}")
             return np.asarray(image.convert("RGBA")).reshape(-1, 4)
 
 
@@ -98,9 +104,9 @@ class _Folder(_Source):
         plain = isinstance(name, str) and PLAIN_NAME.fullmatch(name)
         path = self.folder / name if plain else self.folder
         if path.is_symlink() or not path.is_file():
-            raise Damaged(f"'{str(name)[:80]}' is missing beside it")
+            raise Damaged(f"'{_short(name)}' is missing beside it")
         if path.stat().st_size > limit:
-            raise Damaged(f"'{name}' has {path.stat().st_size} bytes")
+            raise Damaged(f"'{_short(name)}' has {path.stat().st_size} bytes")
         return path.read_bytes()
 
 
@@ -118,12 +124,12 @@ class _Bundle(_Source):
 
     def member(self, name: Any, limit: int) -> bytes:
         if not isinstance(name, str) or name not in self.archive.namelist():
-            raise Damaged(f"'{name}' is missing in it")
+            raise Damaged(f"'{_short(name)}' is missing in it")
         info = self.archive.getinfo(name)
         if info.file_size > limit:
-            raise Damaged(f"'{name}' claims {info.file_size} bytes")
+            raise Damaged(f"'{_short(name)}' claims {info.file_size} bytes")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise Damaged(f"'{name}' is packed in an unusual way")
+            raise Damaged(f"'{_short(name)}' is packed in an unusual way")
         return self.archive.read(info)
 
 
