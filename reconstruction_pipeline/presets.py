@@ -100,6 +100,7 @@ class PoseChoices:
     path_length_m: float | None = None
     given_poses: str = "use"
     use_gps: bool = True
+    turntable: bool = False
 
     def settings(self, row: PoseSettings) -> PoseSettings:
         """The preset's `row` with these; raises `UsageError` for a value that cannot be meant."""
@@ -114,6 +115,7 @@ class PoseChoices:
             path_length_m=self.path_length_m,
             given_poses=cast(Literal["use", "ignore"], self.given_poses),
             use_gps=self.use_gps,
+            turntable=self.turntable,
         )
         check_known_length(chosen)
         return chosen

@@ -102,6 +102,13 @@ GPS = typer.Option(
     help="Positions in EXIF, or in an SRT, GPX or CSV file beside the capture, put the scene in metres, x east and z "
     "north; --no-gps leaves them alone.",
 )
+TURNTABLE = typer.Option(
+    False,
+    "--turntable",
+    rich_help_panel=FILMED,
+    help="A thing on a turntable before a camera that does not move: what stands still in the picture is left out, and "
+    "where all else fails, the cameras are assumed on a circle.",
+)
 
 
 def run(
@@ -118,6 +125,7 @@ def run(
     again: bool = AGAIN,
     external: list[str] = EXTERNAL,
     allow_noncommercial: bool = NONCOMMERCIAL,
+    turntable: bool = TURNTABLE,
     camera_height: float | None = CAMERA_HEIGHT,
     known_distance: tuple[str, str, float] | None = KNOWN_DISTANCE,
     path_length: float | None = PATH_LENGTH,
@@ -141,7 +149,7 @@ def run(
 
     programs = parse_selection(external)
     distance = tuple(str(part) for part in known_distance or ())
-    filmed = PoseChoices(camera_height, distance, path_length, given_poses.value, gps)
+    filmed = PoseChoices(camera_height, distance, path_length, given_poses.value, gps, turntable)
     code = 0
     for path in inputs:
         try:

@@ -45,6 +45,7 @@ CAMERA_POSES = (
     ("stray_images", "warn"),
     ("one_piece", "warn"),
     ("external_stage", "warn"),
+    ("turntable", "block"),
     ("trajectory", "warn"),
     ("first_settings", "warn"),
     ("georeferenced", "warn"),

@@ -72,6 +72,11 @@ class Pipeline(dg.ConfigurableResource):
         default="use", description="use | ignore: camera poses that came with the capture (COLMAP, transforms.json)"
     )
     use_gps: bool = Field(default=True, description="Place the scene in metres by the GPS that came with the capture.")
+    turntable: bool = Field(
+        default=False,
+        description="A thing on a turntable before a camera that stands still: leave out what stands still, and assume "
+        "a circle where all else fails.",
+    )
     time_limit_factor: float = Field(
         default=1.0, gt=0, le=MAX_FACTOR, description="Multiplies the time after which a stage is stopped (0 to 3)."
     )
@@ -94,7 +99,12 @@ class Pipeline(dg.ConfigurableResource):
     def _row(self) -> Preset:
         row = self.stages.applied(preset_named(self.preset, self.device))
         filmed = PoseChoices(
-            self.camera_height_m, tuple(self.known_distance), self.path_length_m, self.given_poses, self.use_gps
+            self.camera_height_m,
+            tuple(self.known_distance),
+            self.path_length_m,
+            self.given_poses,
+            self.use_gps,
+            self.turntable,
         )
         return replace(
             row,

@@ -23,6 +23,8 @@ WORKER = "reconstruction_pipeline.stages.poses.colmap_worker"
 # With -m, Python finds first what lies in the working directory: the child runs the very code of the parent.
 PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 POLL_S = 0.25
+# What tells libraries below COLMAP and NumPy how many threads they may have.
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 LAST_LINES, LAST_BYTES = 5, 4000
 # How long a child that has closed its end may take to be gone.
 GRACE_S = 30.0
@@ -70,6 +72,7 @@ class ColmapChild:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=PACKAGE_ROOT,
+                env=os.environ | dict.fromkeys(THREADS, str(job["threads"])) if "threads" in job else None,
                 start_new_session=self.own_group,
             )
         lines: queue.Queue[bytes | None] = queue.Queue()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,12 @@ from reconstruction_pipeline.artifacts.keyframes import Keyframes
 from reconstruction_pipeline.stages.poses.cameras import camera_groups, focal_range
 from reconstruction_pipeline.stages.poses.candidates import Candidate, Climb, best_of
 from reconstruction_pipeline.stages.poses.child import ColmapChild
+from reconstruction_pipeline.stages.poses.circle import ADVICE
 from reconstruction_pipeline.stages.poses.external import take_external
 from reconstruction_pipeline.stages.poses.gates import MOVE
+from reconstruction_pipeline.stages.poses.places import Places
 from reconstruction_pipeline.stages.poses.rigs import CAMERA_MODEL, described
-from reconstruction_pipeline.stages.poses.rungs import Rung, can_help, ladder, why_next
+from reconstruction_pipeline.stages.poses.rungs import TURNTABLE, Rung, can_help, ladder, turntable_rung, why_next
 from reconstruction_pipeline.stages.poses.settings import PoseSettings
 
 
@@ -23,7 +24,8 @@ def climb(keyframes: Keyframes, settings: PoseSettings, child: ColmapChild, scra
     """Try the rungs of the ladder until `settings.retry_below` of the images are placed without contradiction.
 
     Rungs that cannot cure what is wrong are left out; of all models the best by evidence is kept, not the last. The
-    external stage, where one is configured, comes after COLMAP's own rungs.
+    external stage, where one is configured, comes after COLMAP's own rungs, and the turntable, where the user said that
+    there is one, after that.
     Raises `StageFailed` when there is none, and what `ColmapChild.run` raises.
     """
     rig = keyframes.rig()
@@ -40,9 +42,8 @@ def climb(keyframes: Keyframes, settings: PoseSettings, child: ColmapChild, scra
         last = candidates[-1] if candidates else None
         return bool(last and not last.evidence.folded and len(last.model.images) >= settings.retry_below * count)
 
-    for level, rung in enumerate(rungs):
-        if attempts and not can_help(rung, count, attempts[-1]):
-            continue
+    def attempt(level: int, rung: Rung) -> dict[str, Any]:
+        nonlocal why, features
         reuse = features if rung.same_features else None
         job = _job(keyframes, settings, groups, rung, scratch / f"rung-{level}", reuse)
         result = child.run(job)
@@ -53,20 +54,28 @@ def climb(keyframes: Keyframes, settings: PoseSettings, child: ColmapChild, scra
         if best:
             candidates.append(best)
             attempts[-1] |= _found(best)
-            if good_enough():
-                break
-        if only_turned(result):
-            break
         why = why_next(result, len(best.model.images) if best else 0, count, best is not None and best.evidence.folded)
+        return result
+
+    stuck = False
+    for level, rung in enumerate(rungs):
+        if not attempts or can_help(rung, count, attempts[-1]):
+            result = attempt(level, rung)
+            # A thing on a turntable is nearly a plane from one picture to the next.
+            stuck = only_turned(result) and not settings.turntable
+            if stuck or good_enough():
+                break
     failure = ""
-    if settings.external and not good_enough() and not only_turned(attempts[-1]):
-        best, attempt = take_external(keyframes, settings, child, scratch / "external", len(rungs))
-        failure = attempt.get("failed", "")
+    if settings.external and not good_enough() and not stuck:
+        best, record = take_external(keyframes, settings, child, scratch / "external", len(rungs))
+        failure = record.get("failed", "")
         # Its record has no COLMAP figures when it failed, and says nothing of why there is no model otherwise.
-        attempts.append({**attempt, "why": why, **(_found(best) if best else {})})
+        attempts.append({**record, "why": why, **(_found(best) if best else {})})
         candidates += [best] if best else []
+    if settings.turntable and not good_enough():
+        attempt(len(rungs) + 1, turntable_rung(settings, ordered))
     if not candidates:
-        tried = [attempt for attempt in attempts if not attempt.get("failed")]
+        tried = [each for each in attempts if not each.get("failed")]
         raise StageFailed(" ".join(filter(None, (why_no_model(tried[-1], count), failure))))
     return Climb(max(candidates, key=Candidate.rank), attempts, focal_range(groups))
 
@@ -88,13 +97,14 @@ def _job(
         "groups": groups,
         "ordered": bool(keyframes.camera()["ordered"]),
         "camera_model": settings.camera_model,
-        "threads": settings.threads or os.cpu_count() or 1,
+        "threads": settings.thread_count(),
         "seed": settings.seed,
-        "time_limit_s": settings.time_limit_s,
         "focal_range": focal_range(groups),
         "reuse": reuse,
         "rung": asdict(rung),
         "rig": described(keyframes.rig()),
+        "turntable": settings.turntable,
+        "times_s": dict(Places.of(keyframes).times_s),
     }
 
 
@@ -111,7 +121,12 @@ def only_turned(result: dict[str, Any]) -> bool:
 
 
 def why_no_model(attempt: dict[str, Any], count: int) -> str:
-    """One sentence for captures without any model."""
+    """One sentence for captures without any model; another on the turntable, where it was tried."""
+    if attempt["name"] == TURNTABLE:
+        return (
+            f"camera_poses: no camera path could be found for the {count} images, and as a turntable they do not fit"
+            f" either: {(attempt.get('circle') or {}).get('refused', 'nothing came of it')}. {ADVICE}"
+        )
     if only_turned(attempt):
         return (
             f"camera_poses: the {count} images match well ({attempt['strong_pairs']} of {attempt['pairs']} pairs share"

@@ -33,6 +33,8 @@ from reconstruction_pipeline.stages.poses.matching import (
     verified_pairs,
 )
 from reconstruction_pipeline.stages.poses.rigs import choose_rig_pairs, write_rig
+from reconstruction_pipeline.stages.poses.still import drop_still_features
+from reconstruction_pipeline.stages.poses.turntable import map_on_turntable
 
 
 def main() -> int:
@@ -72,12 +74,14 @@ def map_images(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     database = Path(job["work"]) / "database.db"
     channel.send("phase", phase="features", total=len(names))
     laps = [time.process_time()]
+    still = None
     if job.get("reuse"):
         shutil.copy(job["reuse"], database)
     else:
         extract(job, database)
         if job.get("rig"):
             write_rig(job["rig"], database)
+        still = drop_still_features(job, database) if job.get("turntable") else None
     with pycolmap.Database.open(database) as opened:
         images = {image.name: image.image_id for image in opened.read_all_images()}
         if set(images) != set(names):
@@ -93,7 +97,7 @@ def map_images(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
     verified = verified_pairs(database)
     laps.append(time.process_time())
     channel.send("phase", phase="mapping", total=len(names))
-    models, joins = _map(job, database, channel) if verified["verified_pairs"] else ([], [])
+    models, joins, circle = _map(job, database, channel, verified["verified_pairs"])
     laps.append(time.process_time())
     held_out = match_held_out(job, database, models)
     laps.append(time.process_time())
@@ -107,22 +111,34 @@ def map_images(job: dict[str, Any], channel: Channel) -> dict[str, Any]:
         "pairs": len(pairs),
         "guided_pairs": guided,
         "held_out_pairs": held_out,
+        "still_features": still,
+        "circle": circle,
         **verified,
     }
 
 
-def _map(job: dict[str, Any], database: Path, channel: Channel) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The parts that the mapper left, those that could be joined as wholes beside them, and what was tried."""
+def _map(
+    job: dict[str, Any], database: Path, channel: Channel, verified: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Any] | None]:
+    """The parts that the mapper left, those that could be joined as wholes beside them, and what was tried; what is
+    known of the circle, on a turntable.
+    """
     from reconstruction_pipeline.stages.poses.joining import join_parts
 
-    mapper = {"incremental": map_incrementally, "global": map_globally}[job["rung"]["mapper"]]
-    parts = mapper(job, database, channel)
+    parts: list[Any] = []
+    circle = None
+    if job["rung"]["mapper"] == "turntable":
+        # Pairs with too few matches to be verified by themselves may agree with all others.
+        parts, circle = map_on_turntable(job, database, channel)
+    elif verified:
+        mapper = {"incremental": map_incrementally, "global": map_globally}[job["rung"]["mapper"]]
+        parts = mapper(job, database, channel)
     for part in parts:
         refine(part, stiff=bool(job.get("rig")))
     models = [keep(part, models_folder(job) / f"kept-{index}") for index, part in enumerate(parts)]
     # Two parts of a rig's way would have to be joined by moments, not by images.
     joined, joins = join_parts(job, database, parts) if not job.get("rig") else ([], [])
-    return models + joined, joins
+    return models + joined, joins, circle
 
 
 def undistort(job: dict[str, Any], channel: Channel) -> dict[str, Any]:

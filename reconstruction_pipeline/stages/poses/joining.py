@@ -11,7 +11,7 @@ from reconstruction_pipeline.artifacts.colmap import Camera, ColmapModel, read_m
 from reconstruction_pipeline.stages.poses.consistency import agreements
 from reconstruction_pipeline.stages.poses.folds import find_folds
 from reconstruction_pipeline.stages.poses.geometry import Similarity
-from reconstruction_pipeline.stages.poses.mapping import keep, models_folder, pipeline_options, refine
+from reconstruction_pipeline.stages.poses.mapping import keep, models_folder, posed, refine, triangulated
 from reconstruction_pipeline.stages.poses.matches import MatchGraph, read_matches
 from reconstruction_pipeline.stages.poses.matching import match_pairs
 from reconstruction_pipeline.stages.poses.overlap import held_out_pairs, predicted_overlaps
@@ -21,8 +21,6 @@ from reconstruction_pipeline.stages.poses.parts import Links, Part, View, bring_
 MIN_IMAGES = 3
 # The largest parts that are looked at; more are no capture but its ruins.
 MOST_PARTS = 6
-# While the gap between two parts is closed, matches across it may be off by more than COLMAP's four pixels.
-LOOSE_PX, LOOSE_DEG = 12.0, 3.0
 # Of a pair's matches across the seam; fewer say little. What share of all of them the joined poses must allow.
 SEAM_MATCHES, SEAM_SHARE = 15, 0.5
 # Pairs of images that are compared across it once it is known where it lies.
@@ -123,11 +121,11 @@ def _join(
     moved = pycolmap.Reconstruction(other)
     moved.transform(pycolmap.Sim3d(similarity.scale, pycolmap.Rotation3d(similarity.rotation), similarity.translation))
     # Points are made anew from all matches: once while the seam may be off, once as strictly as ever.
-    whole = _triangulated(job, database, _posed(database, base, moved), loosely=True)
+    whole = triangulated(job, database, _posed(database, base, moved), loosely=True)
     refine(whole)
     ours, theirs = set(_names(base)), set(_names(other))
     graph = _match_across(job, database, _as_read(job, whole), graph, ours, theirs)
-    whole = _triangulated(job, database, whole, loosely=False)
+    whole = triangulated(job, database, whole, loosely=False)
     refine(whole)
     model = _as_read(job, whole)
     images = len(ours | theirs)
@@ -183,39 +181,9 @@ def seam_share(model: ColmapModel, graph: MatchGraph, ours: set[str], theirs: se
 
 
 def _posed(database: Path, base: Any, moved: Any) -> Any:
-    """Images of both under the numbers of the database, placed, with the lenses of `base` where it knows them."""
-    import pycolmap
-
-    result = pycolmap.Reconstruction()
-    poses = {
-        number: model.image(number).cam_from_world() for model in (moved, base) for number in model.reg_image_ids()
-    }
-    with pycolmap.Database.open(database) as opened:
-        for camera in opened.read_all_cameras():
-            known = [m.camera(camera.camera_id) for m in (base, moved) if m.exists_camera(camera.camera_id)]
-            result.add_camera(known[0] if known else camera)
-        for rig in opened.read_all_rigs():
-            result.add_rig(rig)
-        for frame in opened.read_all_frames():
-            (number,) = [data.id for data in frame.image_ids]
-            if number in poses:
-                frame.rig_from_world = poses[number]
-                result.add_frame(frame)
-        for image in opened.read_all_images():
-            if image.image_id in poses:
-                result.add_image(image)
-                result.register_frame(image.frame_id)
-    return result
-
-
-def _triangulated(job: dict[str, Any], database: Path, model: Any, loosely: bool) -> Any:
-    import pycolmap
-
-    options = pipeline_options(job)
-    if loosely:
-        options.mapper.filter_max_reproj_error = LOOSE_PX
-        options.triangulation.merge_max_reproj_error = options.triangulation.complete_max_reproj_error = LOOSE_PX
-        options.triangulation.create_max_angle_error = options.triangulation.continue_max_angle_error = LOOSE_DEG
-    output = models_folder(job) / "triangulated"
-    output.mkdir(exist_ok=True)
-    return pycolmap.triangulate_points(model, database, job["images"], output, clear_points=True, options=options)
+    """Images of both, placed, with the lenses of `base` where it knows them."""
+    return posed(
+        database,
+        {number: model.image(number).cam_from_world() for model in (moved, base) for number in model.reg_image_ids()},
+        {number: camera for model in (moved, base) for number, camera in model.cameras.items()},
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 # Of the last adjustment: residuals beyond this many pixels count less; iterations until nothing changes (measured).
 ROBUST_PX, REFINEMENTS = 0.5, 12
+# While poses may still be off, so may matches, by more than COLMAP's four pixels.
+LOOSE_PX, LOOSE_DEG = 12.0, 3.0
 
 
 def map_incrementally(job: dict[str, Any], database: Path, channel: Channel) -> list[Any]:
@@ -20,7 +23,6 @@ def map_incrementally(job: dict[str, Any], database: Path, channel: Channel) -> 
 
     rung, registered = job["rung"], [0]
     options = pipeline_options(job)
-    options.max_runtime_seconds = int(job["time_limit_s"])
     options.init_num_trials = 60
     options.min_focal_length_ratio, options.max_focal_length_ratio = job["focal_range"]
     options.mapper.init_min_tri_angle = rung["init_min_tri_angle"]
@@ -108,3 +110,44 @@ def refine(model: Any, stiff: bool = False) -> None:
     options.ceres.solver_options.num_threads = 1
     pycolmap.bundle_adjustment(model, options)
     model.update_point_3d_errors()
+
+
+def posed(database: Path, poses: Mapping[int, Any], cameras: Mapping[int, Any]) -> Any:
+    """A model (`pycolmap.Reconstruction`) without points: the images with these numbers of the database at `poses`
+    (`pycolmap.Rigid3d`, world to camera), with the lenses `cameras` where they are known.
+    """
+    import pycolmap
+
+    result = pycolmap.Reconstruction()
+    with pycolmap.Database.open(database) as opened:
+        for camera in opened.read_all_cameras():
+            result.add_camera(cameras.get(camera.camera_id, camera))
+        for rig in opened.read_all_rigs():
+            result.add_rig(rig)
+        for frame in opened.read_all_frames():
+            (number,) = [data.id for data in frame.image_ids]
+            if number in poses:
+                frame.rig_from_world = poses[number]
+                result.add_frame(frame)
+        for image in opened.read_all_images():
+            if image.image_id in poses:
+                result.add_image(image)
+                result.register_frame(image.frame_id)
+    return result
+
+
+def triangulated(job: dict[str, Any], database: Path, model: Any, loosely: bool, least_matches: int = 15) -> Any:
+    """`model` with points made anew from the verified matches of pairs that have `least_matches`; `loosely`: of poses
+    that may be off.
+    """
+    import pycolmap
+
+    options = pipeline_options(job)
+    options.min_num_matches = least_matches
+    if loosely:
+        options.mapper.filter_max_reproj_error = LOOSE_PX
+        options.triangulation.merge_max_reproj_error = options.triangulation.complete_max_reproj_error = LOOSE_PX
+        options.triangulation.create_max_angle_error = options.triangulation.continue_max_angle_error = LOOSE_DEG
+    output = models_folder(job) / "triangulated"
+    output.mkdir(exist_ok=True)
+    return pycolmap.triangulate_points(model, database, job["images"], output, clear_points=True, options=options)

@@ -7,6 +7,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from reconstruction_pipeline.stages.poses.rungs import EXHAUSTIVE_LIMIT
+
 STRONG_PAIR = 100
 # COLMAP's two-view configurations PLANAR, PANORAMIC and PLANAR_OR_PANORAMIC.
 HOMOGRAPHY_CONFIGS = (4, 5, 6)
@@ -21,7 +23,8 @@ def choose_pairs(job: dict[str, Any], descriptors: list[Any]) -> list[tuple[int,
     from reconstruction_pipeline.stages.poses import pairs
 
     rung, count = job["rung"], len(descriptors)
-    if rung["exhaustive"] or (not job["ordered"] and count <= rung["exhaustive_up_to"]):
+    most = EXHAUSTIVE_LIMIT if rung["exhaustive"] else rung["exhaustive_up_to"]
+    if count <= most and (rung["exhaustive"] or not job["ordered"]):
         return sorted(pairs.exhaustive_pairs(count))
     alike = pairs.signatures(descriptors, job["seed"])
     if job["ordered"]:
@@ -33,8 +36,10 @@ def choose_pairs(job: dict[str, Any], descriptors: list[Any]) -> list[tuple[int,
     return sorted(chosen)
 
 
-def match_pairs(job: dict[str, Any], database: Path, pairs: list[tuple[str, str]], guided: bool = False) -> None:
-    """Match the features of these pairs of names, and verify each by a two-view geometry.
+def match_pairs(
+    job: dict[str, Any], database: Path, pairs: list[tuple[str, str]], guided: bool = False, verify: bool = True
+) -> None:
+    """Match the features of these pairs of names, and (with `verify`) verify each by a two-view geometry.
 
     `guided`: matches that were found before stay, and are looked for again along the epipolar lines of pairs whose
     geometry is not in the database.
@@ -47,6 +52,7 @@ def match_pairs(job: dict[str, Any], database: Path, pairs: list[tuple[str, str]
     matching.use_gpu = False
     matching.num_threads = job["threads"]
     matching.guided_matching = guided
+    matching.skip_geometric_verification = not verify
     verification = pycolmap.TwoViewGeometryOptions()
     verification.ransac.random_seed = job["seed"]
     verification.detect_watermark = False
@@ -59,6 +65,23 @@ def match_pairs(job: dict[str, Any], database: Path, pairs: list[tuple[str, str]
         verification_options=verification,
         device=pycolmap.Device.cpu,
     )
+    _check_compared(database, pairs, "two_view_geometries" if verify else "matches")
+
+
+def _check_compared(database: Path, pairs: list[tuple[str, str]], table: str) -> None:
+    """Raise `RuntimeError` for pairs of which COLMAP left no record: it only logs what goes wrong with them."""
+    from reconstruction_pipeline.stages.poses.matches import PAIR_BASE
+
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        number = dict(connection.execute("SELECT name, image_id FROM images"))
+        done = {pair for (pair,) in connection.execute(f"SELECT pair_id FROM {table}")}
+    missing = [
+        (first, second)
+        for first, second in pairs
+        if PAIR_BASE * min(number[first], number[second]) + max(number[first], number[second]) not in done
+    ]
+    if missing:
+        raise RuntimeError(f"{len(missing)} of {len(pairs)} image pairs were not compared, such as {missing[0]}")
 
 
 def guide_weak_pairs(job: dict[str, Any], database: Path) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from reconstruction_pipeline.artifacts.colmap import ColmapModel
 from reconstruction_pipeline.artifacts.keyframes import Keyframes
 from reconstruction_pipeline.artifacts.verdict import Gate
+from reconstruction_pipeline.stages.poses.circle import axis_gravity
 from reconstruction_pipeline.stages.poses.geometry import Similarity, move, upright
 from reconstruction_pipeline.stages.poses.georeference import georeference
 from reconstruction_pipeline.stages.poses.known_length import known_scale
@@ -47,10 +48,11 @@ class Placement:
 def place(model: ColmapModel, keyframes: Keyframes, settings: PoseSettings, images: Path) -> Placement:
     """The placement of `model`, whose undistorted pictures lie in the folder `images`.
 
+    On a turntable, up is its axis.
     Upright and centred, with the cameras within about one unit, unless a length is known or GPS came with the
     capture: then in metres, with GPS also x east, y down, z north.
     """
-    gravity = find_gravity(model, images)
+    gravity = (axis_gravity(model) if settings.turntable else None) or find_gravity(model, images)
     similarity = upright(model, gravity.up)
     standing = move(model, similarity)
     known = known_scale(standing, Places.of(keyframes), bool(keyframes.camera()["ordered"]), settings)

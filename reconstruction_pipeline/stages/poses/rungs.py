@@ -9,6 +9,7 @@ from reconstruction_pipeline.stages.poses.settings import PoseSettings
 
 # Photo sets larger than this are never matched exhaustively.
 EXHAUSTIVE_LIMIT = 200
+TURNTABLE = "turntable"
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Rung:
     peak_threshold: of the difference of Gaussians, for images of 0 to 1.
     affine: elliptical regions and descriptors pooled over scales (for views far apart).
     overlap, similar, exhaustive_up_to: as in `PoseSettings`; `exhaustive` compares all pairs whatever their number.
-    mapper: "incremental" or "global".
+    mapper: "incremental", "global" or "turntable".
     init_*: what the first pair of the incremental mapper must offer.
     guided: look for more matches along the epipolar lines of pairs that have few.
     same_features: take over the features and matches of the rung before.
@@ -74,6 +75,13 @@ def ladder(settings: PoseSettings, ordered: bool) -> tuple[Rung, ...]:
     )
     guided = replace(relaxed, name="guided matching", guided=True)
     return quick, more, every, whole, relaxed, guided
+
+
+def turntable_rung(settings: PoseSettings, ordered: bool) -> Rung:
+    """The last of all, for those who said that it is a turntable: the matches of the last rung of the ladder, and a
+    circle to start from.
+    """
+    return replace(ladder(settings, ordered)[-1], name=TURNTABLE, mapper=TURNTABLE, guided=False)
 
 
 def can_help(rung: Rung, images: int, last: dict[str, Any]) -> bool:

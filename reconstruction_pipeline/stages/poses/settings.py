@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -32,6 +33,8 @@ class PoseSettings:
     given_poses: "use" those that came with the capture, refined by nothing and judged by the same gates, or "ignore".
     use_gps: whether GPS positions that came with the capture place the scene in metres, east, down and north.
     external: a program that is not ours, tried after COLMAP's own rungs; with `external_only` in their place.
+    turntable: the capture is of a thing on a turntable before a camera that does not move: features that stand still
+        are left out, and where all else fails, cameras on a circle are where the adjustment starts.
     threads: 0 for all cores. time_limit_s: for all of COLMAP's work together.
     """
 
@@ -53,6 +56,13 @@ class PoseSettings:
     use_gps: bool = True
     external: ExternalStage | None = None
     external_only: bool = False
+    turntable: bool = False
     threads: int = 0
     time_limit_s: float = 3600.0
     seed: int = 0
+
+    def thread_count(self) -> int:
+        """`threads`, or as many as this process may use."""
+        if self.threads:
+            return self.threads
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

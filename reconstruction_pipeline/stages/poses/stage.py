@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -20,6 +19,7 @@ from reconstruction_pipeline.artifacts.verdict import Verdict
 from reconstruction_pipeline.stages.poses.cameras import check_settings
 from reconstruction_pipeline.stages.poses.candidates import Candidate, left_behind
 from reconstruction_pipeline.stages.poses.child import ColmapChild
+from reconstruction_pipeline.stages.poses.circle import turntable_report
 from reconstruction_pipeline.stages.poses.climb import climb
 from reconstruction_pipeline.stages.poses.doubts import (
     external_gate,
@@ -154,6 +154,10 @@ def estimate_poses(
         *focal_gates(lens.params[0] / max(lens.width, lens.height), found.focal_range),
         *focal.gates,
     ]
+    if settings.turntable and found.best.mapper != "given":
+        numbers, gate = turntable_report(found)
+        metrics |= numbers
+        doubts.append(gate)
     if found.failure():
         doubts.append(external_gate(found.failure()))
     if camera["ordered"]:
@@ -186,7 +190,7 @@ def _undistorted(
             "output": str(output),
             "max_size": settings.max_size,
             "jpeg_quality": settings.jpeg_quality,
-            "threads": settings.threads or os.cpu_count() or 1,
+            "threads": settings.thread_count(),
             "expected": len(best.model.images),
         }
     )

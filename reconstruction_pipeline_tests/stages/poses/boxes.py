@@ -18,6 +18,14 @@ HALF = np.array([1.0, 0.8, 1.0])
 SIDES = np.array([[0, 0, -1.0], [1.0, 0, 0], [0, 0, 1.0], [-1.0, 0, 0]])
 
 
+def looking_at_origin(center: Array) -> Array:
+    """World-to-camera rotation (3, 3) of a level camera."""
+    forward = -center / np.linalg.norm(center)
+    right = np.cross([0.0, 1.0, 0.0], forward)
+    right /= np.linalg.norm(right)
+    return np.stack([right, np.cross(forward, right), forward])
+
+
 class BoxOrbit:
     """Cameras on a circle around a box; `sides` are seeds of the four sides' textures.
 
@@ -35,17 +43,19 @@ class BoxOrbit:
         """World-to-camera rotation (3, 3) and centre (3,); angle 0 faces the first side, with a walker's sway."""
         center = np.array([radius * np.sin(angle), -0.7 + 0.2 * np.sin(5 * angle), -radius * np.cos(angle)])
         center *= 1 + 0.06 * np.sin(3 * angle + 1)
-        forward = -center / np.linalg.norm(center)
-        right = np.cross([0.0, 1.0, 0.0], forward)
-        right /= np.linalg.norm(right)
-        return np.stack([right, np.cross(forward, right), forward]), center
+        return looking_at_origin(center), center
 
-    def render(self, rotation: Array, center: Array) -> Rgb:
-        """(height, width, 3); pixel centres at half integers."""
+    def on_circle(self, angle: float, radius: float = 4.2, height: float = 1.6) -> tuple[Array, Array]:
+        """World-to-camera rotation and centre of a camera that does not move, in the world of a box on a turntable."""
+        center = np.array([radius * np.sin(angle), -height, -radius * np.cos(angle)])
+        return looking_at_origin(center), center
+
+    def render(self, rotation: Array, center: Array, behind: Rgb | None = None) -> Rgb:
+        """(height, width, 3); pixel centres at half integers. `behind`: what is seen beside the box."""
         x, y = np.meshgrid(np.arange(self.width) + 0.5, np.arange(self.height) + 0.5)
         rays = np.stack([(x - self.width / 2) / self.focal, (y - self.height / 2) / self.focal, np.ones_like(x)], -1)
         rays = rays @ rotation
-        image = np.full((self.height, self.width, 3), 128, np.uint8)
+        image = np.full((self.height, self.width, 3), 128, np.uint8) if behind is None else behind.copy()
         nearest = np.full(x.shape, np.inf)
         if self._ground is not None:
             self._draw(image, nearest, rays, center, np.array([0, 1.0, 0]), HALF[1], None, self._ground, 60.0)
