@@ -102,13 +102,22 @@ GPS = typer.Option(
     help="Positions in EXIF, or in an SRT, GPX or CSV file beside the capture, put the scene in metres, x east and z "
     "north; --no-gps leaves them alone.",
 )
-TURNTABLE = typer.Option(
-    False,
-    "--turntable",
-    rich_help_panel=FILMED,
-    help="A thing on a turntable before a camera that does not move: what stands still in the picture is left out, and "
-    "where all else fails, the cameras are assumed on a circle.",
+
+MESHED = "The mesh"
+CROP = typer.Option(
+    None,
+    metavar="object|BOX",
+    rich_help_panel=MESHED,
+    help="Mesh of one object only: 'object' for what the cameras look at from around it, or a box x0,y0,z0,x1,y1,z1 in "
+    "the world of mesh.ply. Splats are not cropped (see convert).",
 )
+WITHOUT_TABLE = typer.Option(
+    False,
+    "--without-table",
+    rich_help_panel=MESHED,
+    help="Remove the level surface that carries the object, and everything below.",
+)
+USDZ = typer.Option(False, "--usdz", rich_help_panel=MESHED, help="Write mesh.usdz, too (needs usd-core).")
 
 
 def run(
@@ -125,13 +134,15 @@ def run(
     again: bool = AGAIN,
     external: list[str] = EXTERNAL,
     allow_noncommercial: bool = NONCOMMERCIAL,
-    turntable: bool = TURNTABLE,
     camera_height: float | None = CAMERA_HEIGHT,
     known_distance: tuple[str, str, float] | None = KNOWN_DISTANCE,
     path_length: float | None = PATH_LENGTH,
     given_poses: GivenPoses = GIVEN_POSES,
     gps: bool = GPS,
     projection: Projection = PROJECTION,
+    crop: str | None = CROP,
+    without_table: bool = WITHOUT_TABLE,
+    usdz: bool = USDZ,
 ) -> int:
     """Reconstruct each INPUT as one scene: splats, mesh, viewer and report.
 
@@ -144,12 +155,14 @@ def run(
     if name and len(inputs) > 1:
         raise UsageError("--name names one scene, but there are several inputs; leave it out.")
     from reconstruction_pipeline.external.selection import parse_selection
+    from reconstruction_pipeline.orchestration.choices import MeshChoices
     from reconstruction_pipeline.orchestration.scene_run import SceneRequest
     from reconstruction_pipeline.presets import PoseChoices
 
+    mesh = MeshChoices(crop=crop, without_table=without_table or None, usdz=usdz or None)
     programs = parse_selection(external)
     distance = tuple(str(part) for part in known_distance or ())
-    filmed = PoseChoices(camera_height, distance, path_length, given_poses.value, gps, turntable)
+    filmed = PoseChoices(camera_height, distance, path_length, given_poses.value, gps)
     code = 0
     for path in inputs:
         try:
@@ -162,9 +175,10 @@ def run(
                 again,
                 final_on_all,
                 filmed,
-                programs,
-                allow_noncommercial,
+                external=programs,
+                allow_noncommercial=allow_noncommercial,
                 projection=projection.value,
+                mesh=mesh,
             )
             _one(context, request, out)
         except ReconstructionError as error:

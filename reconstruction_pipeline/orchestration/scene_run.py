@@ -20,6 +20,7 @@ from reconstruction_pipeline.external.jobs import require_here
 from reconstruction_pipeline.external.permission import remark
 from reconstruction_pipeline.external.stage import ExternalStage
 from reconstruction_pipeline.orchestration.catalog import Catalog, Entry
+from reconstruction_pipeline.orchestration.choices import MeshChoices
 from reconstruction_pipeline.orchestration.external import programs_of_run
 from reconstruction_pipeline.orchestration.ingesting import open_catalog
 from reconstruction_pipeline.orchestration.io_manager import open_store
@@ -28,6 +29,7 @@ from reconstruction_pipeline.orchestration.names import STAGES
 from reconstruction_pipeline.orchestration.progress import in_foreground
 from reconstruction_pipeline.presets import PoseChoices, preset_named
 from reconstruction_pipeline.stages.ingest import content_sha256, probe
+from reconstruction_pipeline.stages.mesh.settings import MeshSettings
 from reconstruction_pipeline.stages.poses.settings import PoseSettings
 from reconstruction_pipeline.stages.splats.devices import choose_device
 
@@ -45,6 +47,7 @@ class SceneRequest:
     final_on_all: bool = False
     filmed: PoseChoices = field(default_factory=PoseChoices)
     projection: str = "auto"
+    mesh: MeshChoices = field(default_factory=MeshChoices)
     external: Mapping[str, str] = field(default_factory=dict)
     allow_noncommercial: bool = False
 
@@ -73,6 +76,7 @@ def reconstruct_scene(request: SceneRequest, progress: Progress, say: Callable[[
         say(remark(program))
     row = preset_named(request.preset, request.device)
     request.filmed.settings(row.camera_poses)  # says now what the stage would say after minutes
+    request.mesh.applied(row.mesh)
     if request.device == "cuda":
         choose_device("cuda")  # says now what training would say after minutes
     probe(request.path)
@@ -95,8 +99,8 @@ def reconstruct_scene(request: SceneRequest, progress: Progress, say: Callable[[
         **({"external": dict(request.external)} if request.external else {}),
         **({"allow_noncommercial": True} if request.allow_noncommercial else {}),
     }
-    if request.projection != "auto":
-        choices["stages"] = {"keyframes": {"projection": request.projection}}
+    if stages := _stages(request):
+        choices["stages"] = stages
     with in_foreground(progress), dg.DagsterInstance.get() as instance:
         run = run_job(instance, key, choices, progress)
     if not run.success and _stopping_error(store, key, run.run_id) is None:
@@ -144,6 +148,7 @@ def _is_done(
         and splats.get("final_on_all", False) == request.final_on_all
         and _filmed_alike(store.manifest("camera_poses", key).provenance.settings, request.filmed)
         and store.manifest("keyframes", key).provenance.settings.get("projection", "auto") == request.projection
+        and _meshed_alike(store.manifest("mesh", key).provenance.settings, request.mesh)
         and all(_made_by(store, stage, key) == _digest(programs.get(stage)) for stage in ASSETS.values())
         and numbers.get("grade") != "F"
     )
@@ -159,6 +164,13 @@ def _digest(program: Program | None) -> str:
     return program.digest if program else ""
 
 
+def _stages(request: SceneRequest) -> dict[str, Any]:
+    """What was chosen for single stages."""
+    keyframes = {} if request.projection == "auto" else {"projection": request.projection}
+    chosen = {"keyframes": keyframes, "mesh": request.mesh.chosen()}
+    return {stage: options for stage, options in chosen.items() if options}
+
+
 def _config(filmed: PoseChoices) -> dict[str, Any]:
     """What differs from the defaults, as the resource `pipeline` is configured."""
     given = {name: value for name, value in asdict(filmed).items() if value != getattr(PoseChoices(), name)}
@@ -171,6 +183,12 @@ def _filmed_alike(settings: Mapping[str, Any], filmed: PoseChoices) -> bool:
     return all(
         json.dumps(settings.get(name, usual[name])) == json.dumps(wanted[name]) for name in asdict(PoseChoices())
     )
+
+
+def _meshed_alike(settings: Mapping[str, Any], chosen: MeshChoices) -> bool:
+    """Whether a mesh was made of what was chosen; `settings` are those stored with it."""
+    usual, wanted = asdict(MeshSettings()), asdict(chosen.applied(MeshSettings()))
+    return all(settings.get(name, usual[name]) == wanted[name] for name in ("crop", "without_table", "usdz"))
 
 
 def _stopping_error(store: ArtifactStore, key: str, run_id: str) -> ReconstructionError | None:
