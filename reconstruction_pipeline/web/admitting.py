@@ -18,7 +18,7 @@ from upath import UPath
 from reconstruction_pipeline.artifacts.containers import PHOTO_SUFFIXES
 from reconstruction_pipeline.artifacts.keys import video_key
 from reconstruction_pipeline.orchestration.admission import Admission
-from reconstruction_pipeline.orchestration.catalog import WEB, Entry
+from reconstruction_pipeline.orchestration.catalog import WEB, Catalog, Entry
 from reconstruction_pipeline.orchestration.ingesting import open_catalog
 from reconstruction_pipeline.orchestration.names import VIDEOS
 from reconstruction_pipeline.orchestration.uploads import Upload
@@ -57,10 +57,14 @@ class Desk:
         """
         arrivals = [self._finished(id) for id in dict.fromkeys(uploads)]
         _require_one_capture(arrivals)
-        if not self._launcher.is_ready():
-            raise Refused(503, "Dagster does not answer now; send this again in a minute.", Retry_After="10")
+        self.require_dagster()
         with self._turn:
             return self._registered(self._gathered(arrivals, title), preset, title)
+
+    def require_dagster(self) -> None:
+        """Raise `Refused` (503) while there is nobody to take a run."""
+        if not self._launcher.is_ready():
+            raise Refused(503, "Dagster does not answer now; send this again in a minute.", Retry_After="10")
 
     def _finished(self, id: str) -> Arrival:
         arrival, offset = self._incoming.get(id), self._incoming.offset(id)
@@ -88,13 +92,12 @@ class Desk:
         if known and _is_there(known):
             shutil.rmtree(capture.parent, ignore_errors=True)
             self._board.refresh()
-            if (video := self._board.get(known.key)) and (
-                video.is_active or (video.is_done and video.preset == preset)
-            ):
+            video = self._board.get(known.key)
+            if video and (video.is_active or (video.is_done and video.preset == preset)):
                 return Admitted(known.key, video.run_id, begun=False)
             key = known.key
         else:
-            key = known.key if known else admission.catalog.name_for(video_key(title or capture.name), sha256)
+            key = known.key if known else _free_key(admission.catalog, video_key(title or capture.name), sha256)
             origin = self._put_away(capture)
             admission.catalog.register(Entry(key, origin, sha256, WEB, fingerprint=upload.fingerprint))
         self._instance.add_dynamic_partitions(VIDEOS, [key])
@@ -108,6 +111,11 @@ class Desk:
         target.fs.put_file(str(capture), target.path)
         shutil.rmtree(capture.parent, ignore_errors=True)
         return str(target)
+
+
+def _free_key(catalog: Catalog, wanted: str, sha256: str) -> str:
+    """`wanted`, or with a `-<hash8>` suffix where another capture has that name."""
+    return wanted if catalog.get(wanted) is None else f"{wanted}-{sha256[:8]}"
 
 
 def _is_there(entry: Entry) -> bool:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request, Response, WebSocket
+from starlette.concurrency import run_in_threadpool
 
 from reconstruction_pipeline.web.context import Context, require
 from reconstruction_pipeline.web.errors import Refused, responses
@@ -38,6 +39,7 @@ def _body(name: str, *fields: str) -> dict[str, Any]:
 
 async def _send_in(request: Request) -> str:
     context = require(request, "upload", costly=True)
+    await run_in_threadpool(context.desk.require_dagster)
     form = await receive_form(request, context.incoming)
     mode = form.fields.get("mode", form.fields.get("preset", "")).lower()
     return (await admit_form(context, form.uploads, MODES.get(mode, mode), "")).key

@@ -82,6 +82,7 @@ async def send_in(request: Request) -> Response:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() == JSON:
         asked = await _read_json(request)
         return accepted(await context.admit(asked.uploads, asked.preset, asked.name))
+    await run_in_threadpool(context.desk.require_dagster)  # rather now than after gigabytes
     form = await receive_form(request, context.incoming)
     preset = form.fields.get("preset") or "balanced"
     return accepted(await admit_form(context, form.uploads, preset, form.fields.get("name", "")))

@@ -84,7 +84,7 @@ class Serve:
             key: str = json.load(answer)["key"]
         return key
 
-    def wait(self, key: str, *states: str, stage: str = "", seconds: float = 600) -> dict[str, Any]:
+    def wait(self, key: str, *states: str, stage: str = "", seconds: float = 1200) -> dict[str, Any]:
         """The video once it is in one of the states (and in the stage)."""
         deadline = time.monotonic() + seconds
         while True:

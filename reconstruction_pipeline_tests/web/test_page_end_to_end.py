@@ -19,7 +19,7 @@ from reconstruction_pipeline_tests.chromium import DRAWING, chromium, needs_chro
 from reconstruction_pipeline_tests.stages.captures import real_capture
 from reconstruction_pipeline_tests.web.serving import Serve, serving
 
-pytestmark = [*needs_chromium, pytest.mark.daemon, pytest.mark.soak, pytest.mark.timeout(1800)]
+pytestmark = [*needs_chromium, pytest.mark.daemon, pytest.mark.soak, pytest.mark.timeout(3000)]
 
 DROP = """([name, data]) => {
   const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
@@ -82,7 +82,7 @@ def test_a_dropped_video_becomes_a_scene_though_the_server_restarts(browser: Any
     other.set_default_timeout(120_000)
     other.goto(server.url)
     texts, shares, restarted = [], [], False
-    deadline = time.monotonic() + 900
+    deadline = time.monotonic() + 1500
     while page.locator("[data-name=my-apple] .links a.primary:visible").count() == 0:
         assert time.monotonic() < deadline, (texts, server.log())
         text, share = shown(page, "my-apple")

@@ -26,7 +26,7 @@ import websockets
 from reconstruction_pipeline_tests.stages.captures import RoomCorner, write_video
 from reconstruction_pipeline_tests.web.serving import Serve, serving
 
-pytestmark = [pytest.mark.daemon, pytest.mark.soak, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.daemon, pytest.mark.soak, pytest.mark.timeout(3000)]
 POLLERS, LISTENERS, SECONDS = 200, 20, 30.0
 
 
