@@ -6,10 +6,13 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from typing import Any
 
 LABEL = "reconstruction-pipeline"
 CGROUP_POLL_S = 1.0
+REMOVALS, REMOVAL_POLL_S = 60, 0.2
+HTTP_NOT_FOUND = 404
 
 
 class ContainerRun:
@@ -82,8 +85,14 @@ class ContainerRun:
             self._container.kill(signal=number)
 
     def _remove(self) -> None:
-        with contextlib.suppress(Exception):
-            self._container.remove(force=True, v=True)
+        """Until it is gone: somebody else may be removing it, which answers at once and takes a while."""
+        for _ in range(REMOVALS):
+            try:
+                self._container.remove(force=True, v=True)
+            except Exception as error:  # Docker may be busy, or away
+                if getattr(error, "status_code", None) == HTTP_NOT_FOUND:
+                    return
+            time.sleep(REMOVAL_POLL_S)
 
     def _watch_memory(self) -> None:
         while not self._ended.wait(CGROUP_POLL_S):

@@ -20,6 +20,8 @@ PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 SUPERVISOR = "reconstruction_pipeline.external.supervisor"
 POLL_S, TELL_S, DRAIN_S = 0.25, 0.1, 1.0
 GRACE_S = 5.0
+DOCKER_S = 20.0
+"""What Docker may take to end and remove a container, on a busy machine."""
 CHUNK = 1 << 18
 
 
@@ -47,7 +49,7 @@ def supervise(
         )
         try:
             _read(process, take, tell, deadline)
-            process.wait(max(GRACE_S, 30.0))
+            process.wait(DOCKER_S)
         finally:
             _end(process)
         if not status.exists():
@@ -88,13 +90,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(GRACE_S + 2.0)
+                process.wait(GRACE_S + DOCKER_S)
     finally:
         assert process.stdin and process.stdout
         with contextlib.suppress(OSError):
             process.stdin.close()  # where it still lives, it kills what it started
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(2.0)
+            process.wait(DOCKER_S)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

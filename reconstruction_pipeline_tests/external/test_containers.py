@@ -134,10 +134,11 @@ def test_it_does_not_outlive_who_waits_for_it(engine: Engine, tmp_path: Path) ->
         "run(inside(program('hang')), pathlib.Path(sys.argv[1]))\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=Path(__file__).parents[2])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 110
     while not any(one.status == "running" for one in left(engine)) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert left(engine)
+    deadline = time.monotonic() + 60
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     while left(engine) and time.monotonic() < deadline:
