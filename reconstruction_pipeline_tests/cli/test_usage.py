@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import socket
 import subprocess
 import sys
 import zipfile
@@ -11,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reconstruction_pipeline.cli.dagster_services import claim
+from reconstruction_pipeline.settings import load_settings
 from reconstruction_pipeline_tests.cli.conftest import Cli
 from reconstruction_pipeline_tests.stages.captures import sliding_frames, write_video
 
-COMMANDS = ("run", "demo", "train", "evaluate", "render", "export", "convert", "doctor", "ui")
+COMMANDS = ("run", "demo", "train", "evaluate", "render", "export", "convert", "doctor", "serve", "ui")
 
 
 def has_cuda() -> bool:
@@ -207,3 +211,22 @@ def test_the_help_needs_no_heavy_import() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_serve_is_not_opened_to_others_without_tokens_and_needs_a_free_port(cli: Cli, storage: Path) -> None:
+    assert "RECONSTRUCTION_TOKENS" in cli("serve", "--host", "0.0.0.0").error
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = cli("serve", "--port", port)
+    assert done.code == 2 and str(port) in done.error
+
+
+def test_ui_says_where_dagster_already_works(cli: Cli, storage: Path) -> None:
+    held = claim(load_settings(), "http://127.0.0.1:3999")
+    assert held.descriptor is not None
+    done = cli("ui")
+    assert done.code == 2 and "http://127.0.0.1:3999" in done.error
+    os.close(held.descriptor)
+    assert claim(load_settings(), "http://127.0.0.1:4000").descriptor is not None
