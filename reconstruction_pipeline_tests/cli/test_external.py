@@ -11,6 +11,7 @@ from reconstruction_pipeline_tests.cli.conftest import Cli
 from reconstruction_pipeline_tests.orchestration.canned import CannedStages
 
 
+@pytest.mark.soak
 def test_a_chosen_program_is_announced_and_handed_on(
     cli: Cli, videos: list[Path], storage: Path, stages: CannedStages
 ) -> None:

@@ -74,6 +74,7 @@ def test_what_does_not_decode_is_a_failure_and_too_few_splats_a_gate(
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 def test_splat_transform_for_real(
     scene: tuple[GaussianSplats, CameraPoses], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

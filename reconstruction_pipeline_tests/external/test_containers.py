@@ -154,6 +154,7 @@ def test_a_flood_is_drained_there_too(engine: Engine, tmp_path: Path) -> None:
     assert not left(engine)
 
 
+@pytest.mark.soak
 def test_what_docker_lacks_is_named(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = inside(program("few"), image="nobody/has:this")
     with pytest.raises(MissingRequirement, match=r"cannot be started in a container .*nobody/has:this"):

@@ -49,6 +49,7 @@ def wall(path: Path, cells: int = 60) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 def test_its_surface_is_textured_and_judged(scene: tuple[GaussianSplats, CameraPoses], tmp_path: Path) -> None:
     made = program("copy", str(wall(tmp_path / "wall.ply")), "surface.ply", **MESHER)
     result = extract_mesh(*scene, SETTINGS, tmp_path / "mesh", NullProgress(), external=ExternalStage(made))

@@ -135,7 +135,7 @@ def test_a_scene_in_a_world_of_its_own_is_brought_into_ours(
         into_world(theirs, cameras, poses.model(), stage, log)
 
 
-@pytest.mark.parametrize("name", ["graphdeco-3dgs", "dashgaussian", "longsplat"])
+@pytest.mark.parametrize("name", ["graphdeco-3dgs", pytest.param("dashgaussian", marks=pytest.mark.soak), "longsplat"])
 def test_shipped_command_lines_are_those_of_the_documentation(
     name: str, scene: tuple[CameraPoses, AnalyticScene, Path], tmp_path: Path
 ) -> None:

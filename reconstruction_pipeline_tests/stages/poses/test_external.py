@@ -117,6 +117,7 @@ def test_its_poses_are_used_when_colmap_has_none(
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 def test_a_chosen_program_takes_colmaps_place(room: Keyframes, tmp_path: Path) -> None:
     chosen = command(tmp_path, true_model(tmp_path / "true")).external
     settings = PoseSettings(threads=2, min_observations=5)
