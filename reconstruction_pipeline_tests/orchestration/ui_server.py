@@ -33,7 +33,7 @@ class UiServer:
         """The `data` of an answer; fails on any error in it."""
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=180) as answer:
             found = json.load(answer)
         assert "errors" not in found, found["errors"]
         return found["data"]

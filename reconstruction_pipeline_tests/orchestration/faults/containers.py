@@ -77,7 +77,7 @@ def kill_run_container(place: Contained, seed: int, times: int = 2) -> Row:
         container = place.run(run_id)
         assert container is not None
         container.kill()
-        wait_until(partial(place.run, run_id), 120, site.daemon.tail)
+        wait_until(partial(place.run, run_id), 300, site.daemon.tail)
         _release(place, "extract_mesh")
         site.succeeds(run_id)
         assert count_of(site, "extract_mesh") == began + 1, "the step was begun anew"
@@ -93,7 +93,7 @@ def terminate(place: Contained, seed: int) -> Row:
     assert site.ends(run_id) == "CANCELED"
     _release(place, "gaussian_splats")
     (container,) = place.steps(run_id)["gaussian_splats"]
-    wait_until(lambda: container.reload() or container.status == "exited", 60, lambda: container.status)
+    wait_until(lambda: container.reload() or container.status == "exited", 120, lambda: container.status)
     site.check_sound(KEY)
     site.succeeds(site.launch(KEY, ["gaussian_splats"]))
     return Row("a run in containers terminated from the UI", 1, "the stage", "canceled, container stopped, places free")

@@ -54,7 +54,7 @@ def wait_for_scenes(site: Site, keys: list[str], seconds: float = 300) -> None:
         good = {run.tags[PARTITION_TAG] for run in runs if run.is_success}
         return good == set(keys) and all(run.is_finished for run in runs)
 
-    wait_until(done, seconds, lambda: f"{runs_of(site, *keys)}\n{site.daemon.tail()}\n{site.code.tail()}", 1.0)
+    wait_until(done, seconds, lambda: f"{runs_of(site, *keys)}\n{site.daemon.tail()}\n{site.code.tail()}", 3.0)
 
 
 def kill_daemon(site: Site, seed: int, times: int = 5) -> Row:
@@ -86,7 +86,7 @@ def two_daemons(site: Site, seed: int, uploads: int = 4) -> Row:
     second.start()
     try:
         keys = [upload(site, f"twice-{number}") for number in range(uploads)]
-        wait_until(lambda: len(runs_of(site, *keys)) >= uploads, 300, site.daemon.tail, 1.0)
+        wait_until(lambda: len(runs_of(site, *keys)) >= uploads, 300, site.daemon.tail, 2.0)
         time.sleep(35)  # for a tick more of each
         runs = runs_of(site, *keys)
     finally:
@@ -109,7 +109,7 @@ def count_of(site: Site, function: str) -> int:
     return path.read_text().count(mark) if path.exists() else 0
 
 
-def wait_for_another(site: Site, function: str, before: int, seconds: float = 180) -> None:
+def wait_for_another(site: Site, function: str, before: int, seconds: float = 600) -> None:
     """Until a stand-in has begun once more than `before` times."""
     wait_until(lambda: count_of(site, function) > before, seconds, lambda: f"{site.daemon.tail()}{site.code.tail()}")
 
@@ -151,16 +151,17 @@ def kill_workers(site: Site, seed: int, times: int = 4) -> Row:
         wait_for_another(site, function, began)
         time.sleep(rng.uniform(0.0, 1.0))
         os.kill(process_of(site, "run worker"), signal.SIGKILL)
-        wait_until(lambda: not site.running("stage_worker"), 30, lambda: "the stage outlives its run")
+        wait_until(lambda: not site.running("stage_worker"), 60, lambda: "the stage outlives its run")
         hold.unlink()
         assert site.ends(run_id) == "FAILURE"
-        assert SENTENCE in site.told(run_id)
-        assert site.places_taken() == 0
+        told = site.told(run_id)  # by the code server, whose child it was, or by the sensor `lost_runs`
+        assert SENTENCE in told or "terminated" in told, told
+        wait_until(lambda: site.places_taken() == 0, 120, lambda: "a place of the pool was not given back", 0.5)
         assert check_whole(site.store(), before, key) != first, "a stage that had ended was lost"
         assert check_whole(site.store(), stage, key) == own
         site.succeeds(site.launch(key, [stage]))
     site.check_sound(key)
-    outcome = "the run fails with a sentence at the next tick, its steps end, its places are free; the rest runs alone"
+    outcome = "the run fails with a sentence, its steps end, its places are given back; the rest runs alone"
     return Row("kill -9 of the run worker", times, "the stage at work", outcome)
 
 

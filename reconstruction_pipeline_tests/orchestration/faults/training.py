@@ -54,7 +54,7 @@ def kill_training_process(folder: Path, seed: int, times: int = 20) -> Row:
 
 def _wait_for_step(path: Path, before: int) -> None:
     """Until there is a later checkpoint than that of a step."""
-    wait_until(lambda: saved_step(path) > before, 180, lambda: f"no checkpoint after step {before}", 0.01)
+    wait_until(lambda: saved_step(path) > before, 600, lambda: f"no checkpoint after step {before}", 0.01)
 
 
 def saved_step(path: Path) -> int:
@@ -97,7 +97,7 @@ def process_of(site: Site, level: str) -> int:
 
 def _wait_for_progress(site: Site, key: str, reached: int) -> None:
     """Until a process trains and has saved more than before."""
-    wait_until(lambda: site.running("stage_worker") and step_of(site, key) > reached, 180, site.code.tail)
+    wait_until(lambda: site.running("stage_worker") and step_of(site, key) > reached, 600, site.code.tail)
 
 
 def kill_training(site: Site, seed: int, times: int = 6) -> Row:
@@ -116,12 +116,12 @@ def kill_training(site: Site, seed: int, times: int = 6) -> Row:
             os.kill(victim, signal.SIGKILL)
             kills += 1
             if level == "run worker":
-                wait_until(lambda: not site.running("stage_worker"), 20, lambda: "the stage outlives its run")
+                wait_until(lambda: not site.running("stage_worker"), 60, lambda: "the stage outlives its run")
             now = step_of(site, "disturbed")
             assert now >= reached, "a kill took back a checkpoint"
             reached = now
         assert site.ends(run_id) == "FAILURE"
-        assert site.places_taken() == 0
+        wait_until(lambda: site.places_taken() == 0, 120, lambda: "a place of the pool was not given back", 0.5)
     assert 0 < reached < STEPS
     site.succeeds(train(site, "disturbed"))
     prepare(site, "calm")
@@ -147,8 +147,8 @@ def cancel_training(site: Site, seed: int, times: int = 2) -> Row:
         assert site.terminate(run_id) == "TerminateRunSuccess"
         assert site.ends(run_id) == "CANCELED"
         took.append(time.monotonic() - began)
-        wait_until(lambda: not site.running("stage_worker"), 20)
-        assert site.places_taken() == 0
+        wait_until(lambda: not site.running("stage_worker"), 60)
+        wait_until(lambda: site.places_taken() == 0, 120, lambda: "a place of the pool was not given back", 0.5)
         reached = step_of(site, "canceled")
     site.succeeds(train(site, "canceled"))
     site.check_sound("canceled", (*BEFORE, "gaussian_splats"))

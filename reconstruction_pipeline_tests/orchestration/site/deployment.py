@@ -120,7 +120,7 @@ class Site:
         answer = self.ui.graphql(TERMINATE, id=run_id)["terminateRun"]
         return str(answer["__typename"])
 
-    def ends(self, run_id: str, seconds: float = 300) -> str:
+    def ends(self, run_id: str, seconds: float = 900) -> str:
         """The status of a run once it has ended; looks into the instance, as servers may be down."""
         status = ""
 
@@ -132,10 +132,10 @@ class Site:
                 status = run.status.value
             return status in ENDED
 
-        wait_until(ended, seconds, lambda: f"run {run_id} is {status}\n{self.code.tail()}\n{self.daemon.tail()}", 0.7)
+        wait_until(ended, seconds, lambda: f"run {run_id} is {status}\n{self.code.tail()}\n{self.daemon.tail()}", 2.0)
         return status
 
-    def succeeds(self, run_id: str, seconds: float = 300) -> None:
+    def succeeds(self, run_id: str, seconds: float = 900) -> None:
         """Wait for a run's end, which must be good; else what its events say of failures is told."""
         status = self.ends(run_id, seconds)
         assert status == "SUCCESS", f"{status}: {self.told(run_id)}"
@@ -185,7 +185,7 @@ class Site:
         """What must hold once nothing runs: whole artifacts, free places, and no process left behind."""
         for stage in stages:
             assert check_whole(self.store(), stage, key), f"{key}: there is no {stage}"
-        wait_until(lambda: not self.running("stage_worker"), 20, lambda: "a stage outlives its run")
+        wait_until(lambda: not self.running("stage_worker"), 60, lambda: "a stage outlives its run")
         wait_until(lambda: self.places_taken() == 0, 60, lambda: "a place of the pool was not given back", 0.5)
 
 

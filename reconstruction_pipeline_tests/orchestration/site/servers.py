@@ -53,7 +53,7 @@ class Server:
     as_user: str | None = None
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
-    def start(self, seconds: float = 120) -> None:
+    def start(self, seconds: float = 300) -> None:
         """Start it and wait until it is ready."""
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
