@@ -46,7 +46,7 @@ class _Section:
     @classmethod
     def at(cls, data: npt.NDArray[np.uint8], offset: int) -> _Section:
         """Unpack the fields that matter."""
-        fields = struct.unpack_from("<4IfH2xI4x2IH", data, offset)
+        fields = struct.unpack_from("<4IfH2xI4x2IH", data.data, offset)
         return cls(*fields)
 
 
@@ -71,13 +71,13 @@ class KsplatCodec:
 
 
 def _decode(data: npt.NDArray[np.uint8]) -> Gaussians:
-    major, minor, sections, count, level = struct.unpack_from("<BB2xI8xIH", data)
+    major, minor, sections, count, level = struct.unpack_from("<BB2xI8xIH", data.data)
     if major != 0 or minor < 1:
         raise Damaged(f"its version is {major}.{minor}, not 0.1")
     if level not in TYPES:
         raise Damaged(f"it has the compression level {level}, and there are 0 to 2")
     bounds = tuple(
-        value or usual for value, usual in zip(struct.unpack_from("<2f", data, 36), (-1.5, 1.5), strict=True)
+        value or usual for value, usual in zip(struct.unpack_from("<2f", data.data, 36), (-1.5, 1.5), strict=True)
     )
     offset = HEADER + sections * SECTION_HEADER
     if offset > len(data):
