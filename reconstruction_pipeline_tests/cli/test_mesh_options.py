@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.orchestration import pipeline, scene_run
+from reconstruction_pipeline.orchestration.choices import MeshChoices
 from reconstruction_pipeline.orchestration.stage_process import StageCall, StageOutcome
 from reconstruction_pipeline.stages.mesh import MeshSettings
 from reconstruction_pipeline_tests.cli.conftest import Cli
@@ -36,8 +38,14 @@ def test_an_object_without_its_table_is_asked_for_once(cli: Cli, asked: list[Mes
     assert cli(*object_only).code == 0
     assert asked == [MeshSettings(crop="object", without_table=True, usdz=True)]
     assert "already reconstructed" in cli(*object_only).err and len(asked) == 1
-    assert cli("run", videos[0]).code == 0
-    assert asked[1:] == [MeshSettings()], "the whole scene is another mesh"
+
+
+def test_the_whole_scene_is_another_mesh() -> None:
+    made_with = asdict(MeshSettings(crop="object", without_table=True))
+    assert scene_run._meshed_alike(made_with, MeshChoices(crop="object", without_table=True))
+    for other in (MeshChoices(), MeshChoices(crop="object"), MeshChoices(crop="object", without_table=True, usdz=True)):
+        assert not scene_run._meshed_alike(made_with, other)
+    assert scene_run._meshed_alike({}, MeshChoices()), "made before there was a choice"
 
 
 def test_a_box_that_cannot_be_meant_is_refused_before_any_work(
