@@ -24,6 +24,7 @@ from reconstruction_pipeline.external.health import examine_programs
 from reconstruction_pipeline.external.loading import shipped_programs
 from reconstruction_pipeline.external.run import run_external
 from reconstruction_pipeline.external.stage import ExternalStage, Outcome
+from reconstruction_pipeline.kernels import memory as kernels
 from reconstruction_pipeline.stages.compression import CompressionSettings, compress_splats
 from reconstruction_pipeline.stages.splats import TrainSettings, gaussian_splats
 from reconstruction_pipeline_tests import readers
@@ -202,9 +203,12 @@ def test_splat_transform_in_a_container(
 @pytest.mark.soak
 def test_our_trainer_in_a_container(engine: Engine, scene: tuple[GaussianSplats, CameraPoses], tmp_path: Path) -> None:
     made = shipped_programs()["reconstruct-train"]
-    here = {"NUMBA_CACHE_DIR": "{work}/numba", "PYTHONPATH": str(Path(__file__).parents[2])}
+    # The checkout is there to read; where its kernels are kept, also to write, or they would all be compiled again.
+    kept = str(Path(kernels.__file__).parent / "__pycache__")
+    profile = {"mounts": [{"Type": "bind", "Source": kept, "Target": kept, "ReadOnly": False}]}
+    here = {"PYTHONPATH": str(Path(__file__).parents[2])}
     settings = TrainSettings(steps=300, seconds=None, holdout=HOLDOUT, max_splats=20_000)
-    stage = ExternalStage(inside(replace(made, environment=here)))
+    stage = ExternalStage(inside(replace(made, environment=here)), profile)
     (tmp_path / "workspace").mkdir()
     result = gaussian_splats(scene[1], None, settings, tmp_path / "workspace", NullProgress(), external=stage)
     assert result.verdict.ok, result.verdict.sentence()
