@@ -65,10 +65,10 @@ def match_pairs(
         verification_options=verification,
         device=pycolmap.Device.cpu,
     )
-    _check_compared(database, pairs, "two_view_geometries" if verify else "matches")
+    require_compared(database, pairs, "two_view_geometries" if verify else "matches")
 
 
-def _check_compared(database: Path, pairs: list[tuple[str, str]], table: str) -> None:
+def require_compared(database: Path, pairs: list[tuple[str, str]], table: str) -> None:
     """Raise `RuntimeError` for pairs of which COLMAP left no record: it only logs what goes wrong with them."""
     from reconstruction_pipeline.stages.poses.matches import PAIR_BASE
 

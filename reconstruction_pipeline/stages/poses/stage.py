@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import importlib
 import json
 import shutil
+import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -83,6 +86,7 @@ def estimate_poses(
     check_settings(settings)
     check_external(settings)
     started = time.perf_counter()
+    threading.Thread(target=_import_ahead, daemon=True).start()
     workspace = workspace.resolve()
     scratch = workspace / ".colmap"
     shutil.rmtree(scratch, ignore_errors=True)
@@ -166,6 +170,13 @@ def estimate_poses(
         doubts.append(trajectory_gate(find_jumps(model, {str(k): float(v) for k, v in times.items()})))
     gates = [*pose_gates(metrics, unregistered, weak, found.best.level, found.best.rung, doubts), *placement.gates]
     return CameraPoses(workspace, metrics, Verdict.of(gates))
+
+
+def _import_ahead() -> None:
+    """What is needed afterwards is loaded while COLMAP works, most of the time on one core."""
+    with contextlib.suppress(ImportError):  # told where it is missed
+        for name in ("scipy.sparse", "scipy.linalg", "matplotlib.backends.backend_agg", "matplotlib.figure"):
+            importlib.import_module(name)
 
 
 def _undistorted(
