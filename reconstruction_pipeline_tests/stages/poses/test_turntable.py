@@ -13,6 +13,9 @@ from reconstruction_pipeline.artifacts.camera_poses import CameraPoses
 from reconstruction_pipeline.artifacts.errors import StageFailed
 from reconstruction_pipeline.artifacts.keyframes import Keyframes
 from reconstruction_pipeline.orchestration import gates
+from reconstruction_pipeline.orchestration.pipeline import Pipeline
+from reconstruction_pipeline.orchestration.scene_run import _config
+from reconstruction_pipeline.presets import PoseChoices
 from reconstruction_pipeline.stages.poses import PoseSettings, climb, estimate_poses
 from reconstruction_pipeline.stages.poses.rungs import Rung, ladder, turntable_rung
 from reconstruction_pipeline_tests.stages.captures import texture
@@ -121,3 +124,11 @@ def test_a_walk_that_is_no_circle_is_refused_as_one(tmp_path: Path, monkeypatch:
     gate = next(gate for gate in poses.verdict.gates if gate.name == "turntable")
     print(gate)
     assert not gate.passed and gate.severity == "block" and gate.advice
+
+
+def test_nothing_of_it_happens_unasked() -> None:
+    assert PoseSettings().turntable is False and PoseChoices().settings(PoseSettings()).turntable is False
+    assert Pipeline().row.camera_poses.turntable is False
+    assert _config(PoseChoices(turntable=True)) == {"turntable": True}
+    assert Pipeline(**_config(PoseChoices(turntable=True))).row.camera_poses.turntable is True
+    assert "turntable" not in [rung.mapper for rung in ladder(PoseSettings(turntable=True), ordered=True)]
