@@ -19,6 +19,7 @@ from reconstruction_pipeline_tests.analytic_scene import (
     make_scene,
     write_poses,
 )
+from reconstruction_pipeline_tests.stages.mesh.test_gltf_readers import validated
 
 SETTINGS = MeshSettings(resolution=96, max_faces=20_000, threads=2)
 
@@ -79,6 +80,8 @@ def test_metrics_gates_files_and_previews(extracted) -> None:
     assert mesh.metrics["coverage"] > 0.8 and mesh.metrics["fallback_level"] == 0
     assert [g.name for g in mesh.verdict.gates if not g.passed] == []
     assert mesh.path("mesh.obj").stat().st_size > 10_000
+    assert validated(mesh.path("mesh.glb"))["info"]["totalTriangleCount"] == mesh.metrics["faces"]
+    assert mesh.path("mesh.glb").stat().st_size < 30e6 and mesh.metrics["texture_px"] <= 4096
     assert len(mesh.previews()) == 5
     assert all(1000 < p.stat().st_size <= 60_000 for p in mesh.previews())
     done = [r[1] for r in progress.reports]
