@@ -40,6 +40,7 @@ Of `reconstruct serve`, all optional (`Web`):
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import tempfile
 from collections.abc import Mapping
@@ -175,7 +176,7 @@ def _web(env: Mapping[str, str]) -> Web:
     tokens = {}
     for part in _list(env, "RECONSTRUCTION_TOKENS"):
         role, _, token = part.partition(":")
-        if role not in WEB_ROLES or len(token) < MIN_TOKEN or not token.isascii():
+        if role not in WEB_ROLES or len(token) < MIN_TOKEN or not re.fullmatch(r"[!-~]+", token):
             raise UsageError(  # never with the token in it
                 f"RECONSTRUCTION_TOKENS has an entry that is not role:token with a role of {', '.join(WEB_ROLES)} and"
                 f" at least {MIN_TOKEN} characters, such as upload:{'x' * MIN_TOKEN}."

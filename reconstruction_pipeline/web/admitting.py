@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -28,6 +29,7 @@ from reconstruction_pipeline.web.errors import Refused
 from reconstruction_pipeline.web.incoming import FOLDER, Arrival, Incoming
 from reconstruction_pipeline.web.launching import Launcher
 
+ANSWER_COUNTS_SECONDS = 30.0
 BESIDE_PHOTOS = {".csv", ".json", ".gpx"}
 
 
@@ -49,6 +51,7 @@ class Desk:
         self._instance, self._settings, self._incoming = instance, settings, incoming
         self._board, self._launcher = board, launcher
         self._turn = threading.Lock()
+        self._answered = float("-inf")
 
     def admit(self, uploads: Sequence[str], preset: str, title: str = "") -> Admitted:
         """Probe, register and queue a run; raises `Refused`, or the probe's own refusal.
@@ -62,8 +65,12 @@ class Desk:
             return self._registered(self._gathered(arrivals, title), preset, title)
 
     def require_dagster(self) -> None:
-        """Raise `Refused` (503) while there is nobody to take a run."""
-        if not self._launcher.is_ready():
+        """Raise `Refused` (503) while there is nobody to take a run; a recent answer counts, as asking takes time."""
+        if time.monotonic() - self._answered < ANSWER_COUNTS_SECONDS:
+            return
+        if self._launcher.is_ready():
+            self._answered = time.monotonic()
+        else:
             raise Refused(503, "Dagster does not answer now; send this again in a minute.", Retry_After="10")
 
     def _finished(self, id: str) -> Arrival:

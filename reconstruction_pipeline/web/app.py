@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from reconstruction_pipeline import __version__
 from reconstruction_pipeline.settings import Settings
 from reconstruction_pipeline.web import earlier, events, files, page, tus, videos
-from reconstruction_pipeline.web.access import COOKIE, Guard, GuardMiddleware, allows
+from reconstruction_pipeline.web.access import COOKIE, Guard, GuardMiddleware
 from reconstruction_pipeline.web.admitting import Desk
 from reconstruction_pipeline.web.board import Board
 from reconstruction_pipeline.web.context import Context, context_of
@@ -135,15 +135,17 @@ def _add_own_routes(app: FastAPI) -> None:
         """For pages: the cookie goes with every request, the addresses of pictures and downloads among them."""
         context = context_of(request)
         guard = context.guard
-        role = guard.web.tokens.get(token.token) if guard.web.tokens else "admin"
-        if not allows(role, "read"):
+        if not guard.web.tokens:
+            return Session(role="admin", needs_token=False)
+        role = guard.web.tokens.get(token.token)
+        if role is None:
             if wait := guard.wrong.wait(request.state.client):
                 raise Refused(429, "Too many wrong tokens from this address; wait a little.", Retry_After=f"{wait:.0f}")
             raise Refused(401, "This token is not known.", WWW_Authenticate="Bearer")
         # Lax: links from the sandboxed report count as another site's.
         secure = request.url.scheme == "https"
         response.set_cookie(COOKIE, token.token, max_age=30 * 86400, httponly=True, samesite="lax", secure=secure)
-        return Session(role=role, needs_token=bool(guard.web.tokens))
+        return Session(role=role, needs_token=True)
 
     @app.delete("/api/session", tags=["Server"], status_code=204, summary="Forget the token")
     async def close_session(response: Response) -> None:

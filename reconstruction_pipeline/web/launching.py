@@ -17,7 +17,7 @@ LOCATION = {"repositoryLocationName": "reconstruction_pipeline", "repositoryName
 VIA_TAG = {"reconstruction/via": "web"}
 # A run whose process or machine died is repeated from where it was; one that a stage or a gate stopped is not.
 RETRY_TAGS = {"dagster/max_retries": "2", "dagster/retry_on_asset_or_op_failure": "false"}
-SECONDS = 30.0
+SECONDS = 60.0
 LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on Error { message } } }"""
 TERMINATE = """mutation($id: String!) { terminateRun(runId: $id) {

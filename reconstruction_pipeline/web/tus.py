@@ -27,6 +27,9 @@ from reconstruction_pipeline.web.receiving import Writer, pieces
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,expiration,termination"
 OCTETS = "application/offset+octet-stream"
+# The protocol wants the first; the second is what simple clients and tools can send.
+PATCHES = (OCTETS, "application/octet-stream")
+BINARY = {"type": "string", "format": "binary"}
 PATH = "/api/uploads"
 MOST_METADATA = 4096
 
@@ -93,7 +96,7 @@ async def head(request: Request, id: str, tus_resumable: Resumable = None) -> Re
     status_code=204,
     responses=responses(400, 404, 408, 409, 412, 413, 415, 503, 507),
     summary="Add to an upload",
-    openapi_extra={"requestBody": {"content": {OCTETS: {"schema": {"type": "string", "format": "binary"}}}}},
+    openapi_extra={"requestBody": {"content": {kind: {"schema": BINARY} for kind in PATCHES}}},
 )
 async def patch(
     request: Request,
@@ -106,7 +109,7 @@ async def patch(
     """
     context = require(request, "upload")
     _require_version(tus_resumable)
-    if request.headers.get("content-type", "") != OCTETS:
+    if request.headers.get("content-type", "") not in PATCHES:
         raise Refused(415, f"The bytes of an upload have the content type {OCTETS}.")
     arrival = context.incoming.get(id)
     offset = await context.receiver.receive(request, arrival, _number(upload_offset, "Upload-Offset"))

@@ -80,9 +80,15 @@ class Serve:
         body += video.read_bytes() + b"\r\n--%s--\r\n" % boundary
         headers = {"Content-Type": f"multipart/form-data; boundary={boundary.decode()}"}
         request = urllib.request.Request(self.url + "/api/videos", body, headers)
-        with urllib.request.urlopen(request, timeout=120) as answer:
-            key: str = json.load(answer)["key"]
-        return key
+        for _ in range(20):
+            try:
+                with urllib.request.urlopen(request, timeout=300) as answer:
+                    key: str = json.load(answer)["key"]
+                return key
+            except urllib.error.HTTPError as error:  # a machine under load: as a client would, we come again
+                assert error.code == 503, error.read()
+                time.sleep(float(error.headers["Retry-After"]))
+        raise AssertionError(self.log())
 
     def wait(self, key: str, *states: str, stage: str = "", seconds: float = 1200) -> dict[str, Any]:
         """The video once it is in one of the states (and in the stage)."""

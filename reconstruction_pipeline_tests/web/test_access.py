@@ -73,6 +73,13 @@ def test_the_page_keeps_a_token_in_a_cookie_that_scripts_cannot_read(guarded: Se
     assert guarded.client.get("/api/videos").status_code == 401
 
 
+def test_a_token_of_any_letters_is_only_a_wrong_one(guarded: Served, served: Served) -> None:
+    for token in ("\u0081\u00e7\U000284ff", "a;b\r\nSet-Cookie: x=y", "\x00"):
+        assert guarded.client.post("/api/session", json={"token": token}).status_code == 401
+        open_to_all = served.client.post("/api/session", json={"token": token})
+        assert open_to_all.json()["role"] == "admin" and "set-cookie" not in open_to_all.headers
+
+
 def test_a_listener_needs_a_token(guarded: Served) -> None:
     with guarded.client.websocket_connect("/api/videos/walk/events") as socket:
         assert "token" in socket.receive_json()["detail"]

@@ -151,13 +151,15 @@ def test_a_broken_upload_goes_on_when_the_server_is_back(browser: Any, server: S
     drop(page, "desk.mp4", data)
     page.wait_for_selector("#uploads li:has-text('waiting for the server')")
     server.start()
-    page.wait_for_selector("[data-name=desk]")
+    page.wait_for_selector("[data-name=desk], .problem:not(:empty)", timeout=600_000)
+    assert page.locator(".problem:not(:empty)").count() == 0, page.inner_text("#uploads")
     page.click("[data-name=desk] button:has-text('Cancel')")
     server.wait("desk", "canceled")
+    page.wait_for_selector("[data-name=desk] button.danger:visible", timeout=120_000)
     page.click("[data-name=desk] button:has-text('Delete')")
     picture(page, "confirm")
     page.click("#confirm-yes")
-    page.wait_for_selector("[data-name=desk]", state="detached")
+    page.wait_for_selector("[data-name=desk]", state="detached", timeout=600_000)
     assert not list((server.uploads / ".web").rglob("desk.mp4"))
 
 
@@ -174,6 +176,11 @@ def test_everything_can_be_reached_by_keyboard_and_has_a_name(browser: Any, serv
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
     assert {"choose", "To the scenes", "API"} <= reached
+    page.goto(f"{server.url}/docs")
+    page.wait_for_selector("details summary")
+    page.click("details summary")
+    picture(page, "docs")
+    page.goto(server.url)
     small = "[...document.querySelectorAll('button, fieldset label')]"
     small += ".filter(e => e.checkVisibility() && e.offsetHeight < 30).length"
     assert page.evaluate(small) == 0

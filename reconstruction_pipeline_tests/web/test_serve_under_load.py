@@ -120,8 +120,9 @@ def test_a_claim_of_ten_gigabytes_with_ten_bytes_costs_nothing(server: Serve) ->
     assert free - shutil.disk_usage(server.root).free < 200e6
     assert _memory(server.process.pid) - before < 100e6
     answers = [claim.recv(4096).decode() for claim in claims]
-    assert {answer.split(" ")[1] for answer in answers} <= {"408", "507"}, answers
-    assert 50 < time.monotonic() - began < 110
+    assert {answer.split(" ")[1] for answer in answers} <= {"408", "429", "507"}, answers  # 429: the test before this
+    assert any(answer.split(" ")[1] == "408" for answer in answers)
+    assert 50 < time.monotonic() - began < 180
     for claim in claims:
         claim.close()
     kept = [path.stat().st_size for path in (server.uploads / ".web").rglob("data")]

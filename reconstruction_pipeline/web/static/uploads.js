@@ -89,15 +89,20 @@ export function uploads({ say, accepted }) {
         }
     };
 
-    // Dagster may just be starting: then the server says so, and the same request is sent again.
+    // Dagster may just be starting, or the connection be broken: then the same request is sent again.
     const begin = async (ids, chosen) => {
+        let unheard = false;
         for (let tries = 0; ; tries += 1) {
             try {
                 return await (await sendJson('/api/videos', { uploads: ids, preset: chosen })).json();
             } catch (error) {
-                if ((error.status && error.status !== 503) || tries >= 30) {
+                if (unheard && error.status === 404) {
+                    return { key: 'The capture', begun: true }; // it had worked, and only the answer was lost
+                }
+                if ((error.status && error.status !== 503) || tries >= 100) {
                     throw error;
                 }
+                unheard = !error.status;
                 await new Promise((resolve) => { setTimeout(resolve, 2000); });
             }
         }
