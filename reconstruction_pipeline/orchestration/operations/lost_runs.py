@@ -41,13 +41,17 @@ def lost_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 
 
 def is_lost(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether the run said which process it is, and there is no such process any more."""
+    """Whether the run said which process it is, and there is no such process any more.
+
+    Two daemons by mistake may start two for one run, of which one sees that the other is at work and ends.
+    """
+    started = []
     for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
         event = entry.dagster_event
         if event and (event.message or "").startswith(STARTED):
             pid = event.engine_event_data.metadata.get("pid")
-            return pid is not None and not lives(int(str(pid.value)), entry.timestamp)
-    return False
+            started.append(pid is None or lives(int(str(pid.value)), entry.timestamp))
+    return bool(started) and not any(started)
 
 
 def lives(pid: int, began_before: float) -> bool:

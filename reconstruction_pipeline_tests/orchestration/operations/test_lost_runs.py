@@ -60,6 +60,19 @@ def test_a_killed_run_ends_with_a_sentence_and_gives_back_its_place(
     assert SENTENCE in ((event.dagster_event and event.dagster_event.message) or "")
 
 
+def test_a_run_that_two_daemons_started_lives_while_one_of_its_processes_does(
+    home: dg.DagsterInstance, worker: subprocess.Popen[bytes]
+) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    run = started(home, gone.pid)
+    home.report_engine_event("Started process for run (pid: x).", run, EngineEventData.in_process(worker.pid))
+    assert look(home, run)[0] is RunStatus.STARTED
+    worker.kill()
+    worker.wait()
+    assert look(home, run)[0] is RunStatus.FAILURE
+
+
 def test_a_new_process_of_the_same_id_is_not_the_run(worker: subprocess.Popen[bytes]) -> None:
     assert lives(worker.pid, time.time())
     assert not lives(worker.pid, time.time() - 3600)
