@@ -36,6 +36,18 @@ def release_places_of_dead_runs(instance: dg.DagsterInstance) -> None:
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
+def release_places_of_ended_runs(instance: dg.DagsterInstance, pool: str) -> None:
+    """Give back the pool's places that runs kept beyond their end: killed, they could not do it themselves.
+
+    Dagster's run monitoring does so too, but looks only every two minutes unless told otherwise.
+    """
+    info = instance.event_log_storage.get_concurrency_info(pool)
+    for run_id in info.active_run_ids | info.assigned_run_ids:
+        run = instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+
+
 def wait_for_place(
     instance: dg.DagsterInstance, pool: str, run_id: str, interrupted: Callable[[], bool], say: Callable[[str], None]
 ) -> None:

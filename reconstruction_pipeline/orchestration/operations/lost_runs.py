@@ -10,7 +10,11 @@ from pathlib import Path
 
 import dagster as dg
 
-from reconstruction_pipeline.orchestration.pool_places import release_places_of_dead_runs
+from reconstruction_pipeline.orchestration.names import GPU_POOL
+from reconstruction_pipeline.orchestration.pool_places import (
+    release_places_of_dead_runs,
+    release_places_of_ended_runs,
+)
 
 STARTED = "Started process for run"
 AT_WORK = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.CANCELING]
@@ -30,6 +34,7 @@ def lost_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """One tick: look after every run that should be at work."""
     instance = context.instance
     release_places_of_dead_runs(instance)  # those of the command line
+    release_places_of_ended_runs(instance, GPU_POOL)  # the code server fails its own children, and no more than that
     if instance.run_launcher.supports_check_run_worker_health:
         return dg.SkipReason("Run monitoring looks after the runs of this deployment.")
     lost = [run for run in instance.get_runs(dg.RunsFilter(statuses=AT_WORK)) if is_lost(instance, run)]

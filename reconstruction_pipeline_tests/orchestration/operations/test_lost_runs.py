@@ -73,6 +73,15 @@ def test_a_run_that_two_daemons_started_lives_while_one_of_its_processes_does(
     assert look(home, run)[0] is RunStatus.FAILURE
 
 
+def test_the_place_of_a_run_that_somebody_else_failed_is_given_back(
+    home: dg.DagsterInstance, worker: subprocess.Popen[bytes]
+) -> None:
+    run = started(home, worker.pid)
+    home.report_run_failed(run, message="its subprocess was terminated by signal 9")  # as the code server does
+    assert home.event_log_storage.get_concurrency_info(GPU_POOL).active_slot_count == 1
+    assert look(home, run) == (RunStatus.FAILURE, 0)
+
+
 def test_a_new_process_of_the_same_id_is_not_the_run(worker: subprocess.Popen[bytes]) -> None:
     assert lives(worker.pid, time.time())
     assert not lives(worker.pid, time.time() - 3600)
