@@ -81,7 +81,7 @@ async def send_in(request: Request) -> Response:
     context = require(request, "upload", costly=True)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() == JSON:
         asked = await _read_json(request)
-        return accepted(await context.admit(asked.uploads, asked.preset, asked.name))
+        return accepted(await context.admit(asked.uploads, asked.preset.value, asked.name))
     await run_in_threadpool(context.desk.require_dagster)  # rather now than after gigabytes
     form = await receive_form(request, context.incoming)
     preset = form.fields.get("preset") or "balanced"

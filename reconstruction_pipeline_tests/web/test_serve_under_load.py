@@ -11,8 +11,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -153,18 +151,3 @@ def test_sigterm_ends_everything_in_order(server: Serve) -> None:
         assert time.monotonic() < deadline, [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in server.processes()]
         time.sleep(0.5)
     server.start()
-
-
-def test_the_client_of_the_docs_works(server: Serve, tmp_path: Path) -> None:
-    docs = Path(__file__).parents[2] / "docs" / "serve.md"
-    (code,) = re.findall(r"```python\n(.*?)```", docs.read_text(), re.DOTALL)
-    corner(tmp_path / "walk.mp4", 0.45)
-    code = code.replace("http://127.0.0.1:8000", server.url).replace(
-        'reconstruct("walk.mp4")', 'reconstruct("walk.mp4", "fastest")'
-    )
-    (tmp_path / "client.py").write_text(code)
-    done = subprocess.run([sys.executable, "client.py"], cwd=tmp_path, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "scene.ply").read_bytes().startswith(b"ply")
-    with pytest.raises(urllib.error.HTTPError):
-        urllib.request.urlopen(server.url + "/api/videos/never")
