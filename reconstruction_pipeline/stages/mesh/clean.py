@@ -26,12 +26,12 @@ def component_of_faces(faces: Faces, vertices: int) -> tuple[npt.NDArray[np.int3
     return of_face.astype(np.int32), sizes
 
 
-def drop_small_components(vertices: Vertices, faces: Faces) -> tuple[Vertices, Faces]:
-    """Keep components of at least MIN_FACES faces and MIN_SHARE of the largest one's."""
+def drop_small_components(vertices: Vertices, faces: Faces, share: float = MIN_SHARE) -> tuple[Vertices, Faces]:
+    """Keep components of at least MIN_FACES faces and that `share` of the largest one's."""
     component, sizes = component_of_faces(faces, len(vertices))
     if len(sizes) == 0:
         return vertices, faces
-    keep = sizes >= min(max(MIN_FACES, MIN_SHARE * sizes.max()), sizes.max())
+    keep = sizes >= min(max(MIN_FACES, share * sizes.max()), sizes.max())
     return compact(vertices, faces[keep[component]])
 
 

@@ -31,6 +31,8 @@ STAGE = "mesh"
 NEIGHBOURS = 8
 MIN_WEIGHT = 1.0
 """A voxel counts as seen once the cosines of the views that saw it add up to this."""
+SHREDS = 0.05
+"""Where the table was removed, parts smaller than this share of the largest are what was left of it."""
 
 
 def extract_mesh(
@@ -161,7 +163,8 @@ def _surface(
     vertices, faces = clean.fill_small_holes(vertices, faces, settings.max_hole_edges)
     vertices = clean.smooth(vertices, faces, settings.smoothing_rounds)
     vertices, faces = clean.decimate(vertices, faces, settings.max_faces)
-    vertices, faces = clean.drop_small_components(vertices, faces)
+    shreds = SHREDS if settings.without_table else clean.MIN_SHARE
+    vertices, faces = clean.drop_small_components(vertices, faces, shreds)
     vertices = denoise(vertices, faces, settings.denoising_rounds, settings.denoising_sigma)
     return vertices, faces, {"extracted_faces": extracted}
 

@@ -22,6 +22,14 @@ def test_small_components_go() -> None:
     assert len(kept_faces) == 1280 and kept[:, 0].max() < 2
 
 
+def test_how_small_is_too_small_can_be_said() -> None:
+    vertices, faces = _ball()
+    other, other_faces = _ball(2, 0.5, (3, 0, 0))
+    both = np.vstack([vertices, other]), np.vstack([faces, other_faces + len(vertices)])
+    assert len(clean.drop_small_components(*both, share=0.2)[1]) == 1600
+    assert len(clean.drop_small_components(*both, share=0.3)[1]) == 1280
+
+
 def test_a_lone_small_mesh_stays() -> None:
     vertices, faces = _ball(0)
     assert len(clean.drop_small_components(vertices, faces)[1]) == 20
