@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconstruction_pipeline.stages.poses.rigs import hold_rig
+from reconstruction_pipeline.stages.poses.rigs import hold_rig, hold_rig_globally
 
 if TYPE_CHECKING:
     from reconstruction_pipeline.stages.poses.channel import Channel
@@ -62,6 +62,8 @@ def map_globally(job: dict[str, Any], database: Path, channel: Channel) -> list[
     options = pycolmap.GlobalPipelineOptions()
     options.num_threads = options.mapper.num_threads = 1
     options.random_seed = options.mapper.random_seed = job["seed"]
+    if job.get("rig"):
+        hold_rig_globally(options)
     if not any(group["camera_params"] for group in job["groups"]):
         pycolmap.calibrate_view_graph(database)
     return list(pycolmap.global_mapping(database, job["images"], models_folder(job), options=options).values())

@@ -96,6 +96,13 @@ def _ordered(a: int, b: int) -> tuple[int, int]:
     return min(a, b), max(a, b)
 
 
+def hold_rig_globally(options: Any) -> None:
+    """Of COLMAP's global mapper: neither the lens nor the rig is adjusted."""
+    options.mapper.refine_sensor_from_rig = False
+    adjustment = options.mapper.bundle_adjustment
+    adjustment.refine_sensor_from_rig = adjustment.refine_focal_length = adjustment.refine_extra_params = False
+
+
 def hold_rig(options: Any) -> None:
     """Of COLMAP's incremental mapper: neither the lens nor the rig is adjusted."""
     options.ba_refine_sensor_from_rig = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from reconstruction_pipeline.artifacts.keyframes import Keyframes
 from reconstruction_pipeline.stages.keyframes import tables
 from reconstruction_pipeline.stages.keyframes.images import write_jpeg
 from reconstruction_pipeline.stages.keyframes.panorama import PanoramaViews
-from reconstruction_pipeline.stages.poses import PoseSettings, estimate_poses
+from reconstruction_pipeline.stages.poses import PoseSettings, climb, estimate_poses
 from reconstruction_pipeline.stages.poses.rigs import choose_rig_pairs, described, neighbouring_views
 from reconstruction_pipeline.stages.poses.rungs import ladder
 from reconstruction_pipeline_tests.stages.panorama_room import PanoramaRoom, Place, walk
@@ -78,6 +79,21 @@ def test_every_view_is_where_it_was(keyframes: Keyframes, poses: CameraPoses) ->
 
 
 def test_the_rig_is_as_stiff_as_it_was_cut(keyframes: Keyframes, poses: CameraPoses) -> None:
+    assert_stiff(keyframes, poses)
+
+
+@pytest.mark.soak
+def test_the_global_mapper_keeps_the_rig_too(
+    keyframes: Keyframes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rung = replace(ladder(SETTINGS, True)[0], mapper="global")
+    monkeypatch.setattr(climb, "ladder", lambda settings, ordered: (rung,))
+    found = estimate_poses(keyframes, SETTINGS, tmp_path)
+    assert found.metrics["backend"] == "colmap-global" and found.metrics["registered_ratio"] == 1.0
+    assert_stiff(keyframes, found)
+
+
+def assert_stiff(keyframes: Keyframes, poses: CameraPoses) -> None:
     placed = {image.name: image for image in poses.model().images}
     rig = rig_of(keyframes)
     for shot in rig.shots:
