@@ -58,6 +58,7 @@ class Board:
         self._progress: dict[str, RunProgress] = {}
         self._delivered: dict[str, tuple[tuple[str, bool], Delivered]] = {}
         self._videos: dict[str, Video] = {}
+        self._json: dict[str, tuple[Video, str]] = {}
         self._seen: dict[str, tuple[dg.RunRecord | None, dg.RunRecord | None]] = {}
         self._listeners: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self.revision = 0
@@ -75,6 +76,15 @@ class Board:
         video = self._videos.get(key)
         kept = self._delivered.get(key)
         return VideoWithMetrics(**dict(video), metrics=kept[1].metrics if kept else None) if video else None
+
+    def as_json(self, key: str) -> str | None:
+        """One video with its numbers as JSON, made once for every change of it; or None."""
+        video = self._videos.get(key)
+        made = self._json.get(key)
+        if video is not None and (made is None or made[0] is not video):
+            full = self.with_metrics(key)
+            made = self._json[key] = (video, full.model_dump_json() if full else "")
+        return made[1] if video is not None and made else None
 
     def start(self) -> None:
         """Look once a second from a thread of its own, until `stop`."""

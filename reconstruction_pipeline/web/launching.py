@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ VIA_TAG = {"reconstruction/via": "web"}
 # A run whose process or machine died is repeated from where it was; one that a stage or a gate stopped is not.
 RETRY_TAGS = {"dagster/max_retries": "2", "dagster/retry_on_asset_or_op_failure": "false"}
 SECONDS = 60.0
+CANCEL_SECONDS = 30.0
 LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on Error { message } } }"""
 TERMINATE = """mutation($id: String!) { terminateRun(runId: $id) {
@@ -64,10 +66,16 @@ class GraphQLLauncher:
         return self._launch(RETIRE_JOB, key, {}, VIA_TAG)
 
     def cancel(self, run_id: str) -> None:
-        """Ask a run to end; raises `Refused` (409) with Dagster's sentence when it cannot."""
-        answer = self._ask(TERMINATE, id=run_id)["terminateRun"]
-        if answer["__typename"] != "TerminateRunSuccess":
-            raise Refused(409, f"Dagster cannot cancel run {run_id[:8]}: {answer.get('message', 'no reason given')}")
+        """Ask a run to end; raises `Refused` (409) with Dagster's sentence when it cannot.
+
+        A run that is just being started cannot be ended yet, so that Dagster is asked for some seconds.
+        """
+        until = time.monotonic() + CANCEL_SECONDS
+        while (answer := self._ask(TERMINATE, id=run_id)["terminateRun"])["__typename"] != "TerminateRunSuccess":
+            if time.monotonic() > until:
+                reason = answer.get("message", "no reason given")
+                raise Refused(409, f"Dagster cannot cancel run {run_id[:8]} now: {reason} Try again in a minute.")
+            time.sleep(2.0)
 
     def _launch(self, job: str, key: str, config: Mapping[str, Any], tags: Mapping[str, str]) -> str:
         tags = {**tags, PARTITION_TAG: key}

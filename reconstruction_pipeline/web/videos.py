@@ -137,10 +137,10 @@ async def list_videos(request: Request) -> Response:
 @router.get("/api/videos/{key}", response_model=VideoWithMetrics, responses=responses(404), summary="One video")
 async def one_video(request: Request, key: str) -> Response:
     """Its state, progress, numbers, grade, warnings, files, and where its run is to be seen."""
-    found = require(request, "read").board.with_metrics(key)
+    found = require(request, "read").board.as_json(key)
     if found is None:
         raise Refused(404, "There is no such video.")
-    return Response(found.model_dump_json(), headers={"Cache-Control": "private, no-cache"}, media_type=JSON)
+    return Response(found, headers={"Cache-Control": "private, no-cache"}, media_type=JSON)
 
 
 @router.post(

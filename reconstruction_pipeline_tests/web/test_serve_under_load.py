@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shutil
 import signal
@@ -66,10 +67,16 @@ def test_two_hundred_pollers_and_twenty_listeners_while_a_run_trains(server: Ser
             await asyncio.gather(*(poll(client, time.monotonic() + SECONDS) for _ in range(POLLERS)))
             return await asyncio.gather(*listeners)
 
+    assert server.process
+    before = _cpu(server.process.pid)
     heard = asyncio.run(all_of_them())
+    each = (_cpu(server.process.pid) - before) / sum(statuses.values())
     assert set(statuses) == {200}, statuses
-    print(f"{sum(statuses.values())} answers, median {np.median(times):.3f} s, 99 % {np.percentile(times, 99):.3f} s")
-    assert np.percentile(times, 99) < 5.0
+    print(
+        f"{sum(statuses.values())} answers, median {np.median(times):.3f} s, 99 % {np.percentile(times, 99):.3f} s;"
+        f" the server took {1000 * each:.1f} ms of a core for each"
+    )
+    assert each < 0.03  # wall times say more about the machine
     for messages in heard:
         assert messages[0]["type"] == "init" and messages[-1]["type"] == "complete"
         shares = [message["progress"] for message in messages if message["type"] == "progress"]
@@ -125,6 +132,12 @@ def test_a_claim_of_ten_gigabytes_with_ten_bytes_costs_nothing(server: Serve) ->
         claim.close()
     kept = [path.stat().st_size for path in (server.uploads / ".web").rglob("data")]
     assert sum(kept) <= 20 * 10, "ten bytes each of the resumable ones"
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _memory(pid: int) -> int:

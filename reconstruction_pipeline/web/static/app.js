@@ -1,5 +1,5 @@
 // The page: asks the server for all videos again and again, and shows what changed.
-import { ask, Refusal, sendJson } from './api.js';
+import { ask, sendJson } from './api.js';
 import { ACTIVE, Scenes } from './scenes.js';
 import { uploads } from './uploads.js';
 
@@ -9,11 +9,12 @@ const UNSEEN = 15000;
 
 const byId = (id) => document.getElementById(id);
 const say = (text) => { byId('say').textContent = text; };
+// What somebody asked for and did not get stays to be read; that the server is away goes by itself.
 const wrong = (error) => {
-    say(error.message);
-    byId('offline').textContent = error.message;
-    byId('offline').hidden = false;
+    byId('wrong').textContent = error?.message || '';
+    byId('wrong').hidden = !error;
 };
+const away = (isAway) => { byId('offline').hidden = !isAway; };
 
 let role = 'read';
 let tag = '';
@@ -29,13 +30,18 @@ const confirmed = (key) => new Promise((resolve) => {
 });
 
 const scenes = new Scenes({
-    cancel: (key) => ask(`/api/videos/${key}/cancel`, { method: 'POST' }).then(soon, wrong),
+    cancel: (key) => act(`/api/videos/${key}/cancel`, 'POST'),
     remove: async (key) => {
         if (await confirmed(key)) {
-            await ask(`/api/videos/${key}`, { method: 'DELETE' }).then(soon, wrong);
+            await act(`/api/videos/${key}`, 'DELETE');
         }
     }
 }, say);
+
+function act(path, method) {
+    wrong(null);
+    return ask(path, { method }).catch(wrong).then(soon);
+}
 
 function soon() {
     clearTimeout(timer);
@@ -51,7 +57,7 @@ async function look() {
             tag = answer.headers.get('ETag');
             scenes.show((await answer.json()).videos, role);
         }
-        byId('offline').hidden = true;
+        away(false);
         if (scenes.videos.some((video) => [...ACTIVE, 'deleting'].includes(video.state)) && !document.hidden) {
             wait = QUICK;
         }
@@ -60,7 +66,7 @@ async function look() {
             login();
             return;
         }
-        wrong(error instanceof Refusal ? error : new Error('The server does not answer; trying again. An upload goes on by itself.'));
+        away(true);
     }
     timer = setTimeout(look, wait);
 }
@@ -94,8 +100,8 @@ async function start() {
         byId('send').hidden = role === 'read';
         tag = '';
         look();
-    } catch (error) {
-        wrong(error);
+    } catch {
+        away(true);
         timer = setTimeout(start, SLOW);
     }
 }
