@@ -102,6 +102,13 @@ GPS = typer.Option(
     help="Positions in EXIF, or in an SRT, GPX or CSV file beside the capture, put the scene in metres, x east and z "
     "north; --no-gps leaves them alone.",
 )
+TURNTABLE = typer.Option(
+    False,
+    "--turntable",
+    rich_help_panel=FILMED,
+    help="A thing on a turntable before a camera that does not move: what stands still in the picture is left out, and "
+    "where all else fails, the cameras are assumed on a circle.",
+)
 
 MESHED = "The mesh"
 CROP = typer.Option(
@@ -140,6 +147,7 @@ def run(
     given_poses: GivenPoses = GIVEN_POSES,
     gps: bool = GPS,
     projection: Projection = PROJECTION,
+    turntable: bool = TURNTABLE,
     crop: str | None = CROP,
     without_table: bool = WITHOUT_TABLE,
     usdz: bool = USDZ,
@@ -162,7 +170,7 @@ def run(
     mesh = MeshChoices(crop=crop, without_table=without_table or None, usdz=usdz or None)
     programs = parse_selection(external)
     distance = tuple(str(part) for part in known_distance or ())
-    filmed = PoseChoices(camera_height, distance, path_length, given_poses.value, gps)
+    filmed = PoseChoices(camera_height, distance, path_length, given_poses.value, gps, turntable)
     code = 0
     for path in inputs:
         try:
