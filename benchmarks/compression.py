@@ -123,11 +123,11 @@ def _levels(ply: Path, project: Path) -> None:
 
     from reconstruction_pipeline.artifacts.camera_poses import CameraPoses
     from reconstruction_pipeline.artifacts.ply import read_ply
-    from reconstruction_pipeline.stages.compression import CompressionSettings, WriteOptions, read_splats
-    from reconstruction_pipeline.stages.compression.codecs import write_splats
+    from reconstruction_pipeline.stages.compression.codecs import WriteOptions, read_splats, write_splats
     from reconstruction_pipeline.stages.compression.codecs.streamed_reader import read_manifest
     from reconstruction_pipeline.stages.compression.edits import keep_most_visible
     from reconstruction_pipeline.stages.compression.fidelity import Yardstick
+    from reconstruction_pipeline.stages.compression.settings import CompressionSettings
     from reconstruction_pipeline.stages.compression.streaming import STEP
 
     scene = read_ply(ply)
@@ -227,8 +227,9 @@ def _row(name: str, writer: str, ply: Path, path: Path, project: Path, used: dic
 def _fidelity(ply: Path, path: Path, project: Path) -> Any:
     from reconstruction_pipeline.artifacts.camera_poses import CameraPoses
     from reconstruction_pipeline.artifacts.ply import read_ply
-    from reconstruction_pipeline.stages.compression import CompressionSettings, read_splats
+    from reconstruction_pipeline.stages.compression.codecs import read_splats
     from reconstruction_pipeline.stages.compression.fidelity import Yardstick
+    from reconstruction_pipeline.stages.compression.settings import CompressionSettings
 
     settings = CompressionSettings(holdout=HOLDOUT, measure_size_px=SIZE)
     yardstick = Yardstick(read_ply(ply), CameraPoses(project), settings)
@@ -238,7 +239,7 @@ def _fidelity(ply: Path, path: Path, project: Path) -> Any:
 def write(ply: str, path: str, project: str, factor: str) -> None:
     """Write one SOG as the pipeline does, knowing the training cameras; prints what the second writing took."""
     from reconstruction_pipeline.artifacts.ply import read_ply
-    from reconstruction_pipeline.stages.compression import WriteOptions, write_splats
+    from reconstruction_pipeline.stages.compression.codecs import WriteOptions, write_splats
     from reconstruction_pipeline.stages.compression.codecs.pricing import default_price
 
     scene = read_ply(Path(ply))

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import compression
 from reconstruction_pipeline.artifacts.colmap import write_model
 from reconstruction_pipeline.artifacts.ply import write_ply
-from reconstruction_pipeline.stages.compression import read_splats
+from reconstruction_pipeline.stages.compression.codecs import read_splats
 from reconstruction_pipeline_tests.stages.compression.scenes import random_scene
 from reconstruction_pipeline_tests.stages.compression.test_stage import orbit
 

@@ -16,7 +16,9 @@ from reconstruction_pipeline.external.descriptor import Program
 from reconstruction_pipeline.external.loading import shipped_programs
 from reconstruction_pipeline.external.stage import ExternalStage
 from reconstruction_pipeline.orchestration.gates import COMPRESSED_SPLATS
-from reconstruction_pipeline.stages.compression import CompressionSettings, compress_splats, write_splats
+from reconstruction_pipeline.stages.compression.codecs import write_splats
+from reconstruction_pipeline.stages.compression.settings import CompressionSettings
+from reconstruction_pipeline.stages.compression.stage import compress_splats
 from reconstruction_pipeline.viewer.vendor import COMMAND, VENDOR
 from reconstruction_pipeline_tests import readers
 from reconstruction_pipeline_tests.external.programs import program

@@ -25,7 +25,8 @@ from reconstruction_pipeline.external.loading import shipped_programs
 from reconstruction_pipeline.external.run import run_external
 from reconstruction_pipeline.external.stage import ExternalStage, Outcome
 from reconstruction_pipeline.kernels import memory as kernels
-from reconstruction_pipeline.stages.compression import CompressionSettings, compress_splats
+from reconstruction_pipeline.stages.compression.settings import CompressionSettings
+from reconstruction_pipeline.stages.compression.stage import compress_splats
 from reconstruction_pipeline.stages.splats import TrainSettings, gaussian_splats
 from reconstruction_pipeline_tests import readers
 from reconstruction_pipeline_tests.external.programs import program

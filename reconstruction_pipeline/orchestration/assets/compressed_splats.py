@@ -21,7 +21,7 @@ def compressed_splats(
     """Small files for the web, decoded and measured again, and a page that shows the scene."""
     return pipeline.run(
         context,
-        "reconstruction_pipeline.stages.compression:compress_splats",
+        "reconstruction_pipeline.stages.compression.stage:compress_splats",
         args=(gaussian_splats, camera_poses, replace(pipeline.row.compressed_splats, title=context.partition_key)),
         gates=gates.COMPRESSED_SPLATS,
         returns=CompressedSplats,

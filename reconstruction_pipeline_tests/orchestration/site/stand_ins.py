@@ -30,7 +30,7 @@ MAKERS: dict[str, Callable[[Path], Artifact]] = {
     "reconstruction_pipeline.stages.depth:estimate_depth": scenes.depth_maps,
     "reconstruction_pipeline.stages.splats:gaussian_splats": scenes.gaussian_splats,
     "reconstruction_pipeline.stages.mesh:extract_mesh": scenes.mesh,
-    "reconstruction_pipeline.stages.compression:compress_splats": scenes.compressed_splats,
+    "reconstruction_pipeline.stages.compression.stage:compress_splats": scenes.compressed_splats,
 }
 SCENE = {"count": 9, "width": 96, "height": 72}
 

@@ -14,9 +14,11 @@ from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
 from reconstruction_pipeline.artifacts.ply import write_ply
 from reconstruction_pipeline.artifacts.progress import NullProgress
 from reconstruction_pipeline.artifacts.views import pinhole_view
-from reconstruction_pipeline.stages.compression import CompressionSettings, compress_splats, read_splats
 from reconstruction_pipeline.stages.compression.clean import clean
+from reconstruction_pipeline.stages.compression.codecs import read_splats
 from reconstruction_pipeline.stages.compression.fidelity import renderer
+from reconstruction_pipeline.stages.compression.settings import CompressionSettings
+from reconstruction_pipeline.stages.compression.stage import compress_splats
 from reconstruction_pipeline.viewer.vendor import COMMAND, VENDOR
 from reconstruction_pipeline_tests.stages.compression.test_stage import orbit
 

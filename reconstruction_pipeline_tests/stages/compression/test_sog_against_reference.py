@@ -18,7 +18,7 @@ from reconstruction_pipeline.kernels.camera import PinholeView
 from reconstruction_pipeline.kernels.layout import from_planes
 from reconstruction_pipeline.kernels.made_scene import made_scene
 from reconstruction_pipeline.kernels.metrics import psnr
-from reconstruction_pipeline.stages.compression import WriteOptions, read_splats, write_splats
+from reconstruction_pipeline.stages.compression.codecs import WriteOptions, read_splats, write_splats
 from reconstruction_pipeline.stages.compression.fidelity import renderer
 from reconstruction_pipeline_tests.readers import splat_transform
 from reconstruction_pipeline_tests.stages.compression.scenes import random_scene

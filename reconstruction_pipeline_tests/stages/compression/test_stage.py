@@ -16,9 +16,11 @@ from reconstruction_pipeline.artifacts.ply import write_ply
 from reconstruction_pipeline.artifacts.progress import NullProgress, RecordingProgress
 from reconstruction_pipeline.artifacts.views import pinhole_view
 from reconstruction_pipeline.orchestration.gates import COMPRESSED_SPLATS
-from reconstruction_pipeline.stages.compression import CompressionSettings, compress_splats, read_splats
+from reconstruction_pipeline.stages.compression.codecs import read_splats
 from reconstruction_pipeline.stages.compression.fidelity import look_at, off_path_views, renderer, spread
 from reconstruction_pipeline.stages.compression.gates import decode_gate
+from reconstruction_pipeline.stages.compression.settings import CompressionSettings
+from reconstruction_pipeline.stages.compression.stage import compress_splats
 from reconstruction_pipeline.viewer.vendor import COMMAND, VENDOR
 from reconstruction_pipeline_tests.stages.compression.scenes import random_scene
 
