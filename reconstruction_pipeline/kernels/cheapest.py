@@ -41,7 +41,8 @@ def cheapest_rotations(
     """
     codes, taken = np.zeros((len(quats), 4), np.uint8), np.zeros(len(quats), np.uint8)
     cost = np.ascontiguousarray(np.float32(price) * bits, np.float32)
-    _rotations(_floats(quats), _floats(weights), _floats(turns), orders, cost, codes, taken)
+    rules = 2 if cost.any() else 1  # where no code costs anything, the nearest is the cheapest
+    _rotations(_floats(quats), _floats(weights), _floats(turns), orders, cost, rules, codes, taken)
     return codes, taken
 
 
@@ -63,7 +64,7 @@ def _cheapest(values, weights, book, cost, codes):
 
 
 @kernel(parallel=True)
-def _rotations(quats, weights, turns, orders, cost, codes, taken):
+def _rotations(quats, weights, turns, orders, cost, rules, codes, taken):
     for block in prange((len(quats) + BLOCK - 1) // BLOCK):
         q, code, trial = np.zeros(4, np.float32), np.zeros(4, np.int64), np.zeros(4, np.int64)
         for n in range(block * BLOCK, min((block + 1) * BLOCK, len(quats))):
@@ -79,7 +80,7 @@ def _rotations(quats, weights, turns, orders, cost, codes, taken):
                     for k in range(4):
                         q[k] = -q[k]
                 trial[3] = largest
-                for rule in range(2):
+                for rule in range(rules):
                     slot = 0
                     for k in range(4):
                         if k != largest:

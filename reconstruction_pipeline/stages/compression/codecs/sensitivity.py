@@ -21,8 +21,9 @@ from reconstruction_pipeline.stages.compression.codecs.importance import opacity
 from reconstruction_pipeline.stages.compression.codecs.rotations import multiply
 
 SIZE_PX = 480
-VIEWS = 24
-"""Most views that are looked at, and their longest side."""
+"""Longest side of the pictures."""
+SHARE, FEWEST, MOST = 0.2, 12, 48
+"""Of the cameras, how many are looked through: a long way through many rooms needs more of them than one table."""
 PRIOR = 0.05
 """Share of the weights that comes from opacity and area alone: sides that no camera saw must not become arbitrary."""
 SH_0 = 0.28209479177387814
@@ -76,7 +77,7 @@ def from_shapes(scene: Gaussians) -> Sensitivity:
 
 
 def from_pictures(scene: Gaussians, views: Sequence[PinholeView], seed: int) -> Sensitivity:
-    """Measured on `views`, at most `VIEWS` of them, no side longer than `SIZE_PX`."""
+    """Measured on some of `views` (`SHARE`, `FEWEST`, `MOST`), no side longer than `SIZE_PX`."""
     from reconstruction_pipeline.kernels.layout import LOG_SCALE, MEAN, OPACITY, QUAT, SH, aligned_zeros, to_planes
     from reconstruction_pipeline.kernels.rasterizer import Rasterizer
 
@@ -87,7 +88,8 @@ def from_pictures(scene: Gaussians, views: Sequence[PinholeView], seed: int) -> 
     total = Sensitivity(np.zeros(count), np.zeros(count), *(np.zeros((count, 3)) for _ in range(3)))
     # A small turn d about the own axes changes q by q (0, d / 2).
     axes = [multiply(scene.quats, np.array([0.0, *axis])) for axis in 0.5 * np.eye(3)]
-    for index in np.unique(np.linspace(0, len(views) - 1, min(VIEWS, len(views))).round().astype(int)):
+    looked = min(len(views), MOST, max(FEWEST, round(SHARE * len(views))))
+    for index in np.linspace(0, len(views) - 1, looked).round().astype(int):
         view = _smaller(views[index])
         depths = scene.means @ np.asarray(view.rotation[2], np.float32) + np.float32(view.translation[2])
         rendered = rasterizer.forward(planes, count, view, near=_near(depths))
