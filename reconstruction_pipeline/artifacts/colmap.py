@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import io
 import struct
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -101,6 +102,29 @@ class ColmapModel:
     def centers(self) -> npt.NDArray[np.float64]:
         """Camera centres in the world, (number of images, 3)."""
         return np.array([image.center for image in self.images]).reshape(-1, 3)
+
+
+def only_images(model: ColmapModel, names: Collection[str]) -> ColmapModel:
+    """The model of these images, with the points that at least two of them see."""
+    kept = [image for image in model.images if image.name in names]
+    tracks = np.zeros(len(model.xyz), np.int64)
+    for image in kept:
+        np.add.at(tracks, image.point_rows, 1)
+    alive = tracks >= 2
+    row_of = np.cumsum(alive) - 1
+    images = []
+    for image in kept:
+        seen = alive[image.point_rows]
+        images.append(replace(image, xy=image.xy[seen], point_rows=row_of[image.point_rows[seen]]))
+    used = {image.camera_id for image in images}
+    return ColmapModel(
+        {key: camera for key, camera in model.cameras.items() if key in used},
+        tuple(images),
+        model.xyz[alive],
+        model.rgb[alive],
+        model.errors[alive],
+        tracks[alive],
+    )
 
 
 def rotation_of(quaternion: tuple[float, float, float, float]) -> npt.NDArray[np.float64]:

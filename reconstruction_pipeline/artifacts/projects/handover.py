@@ -5,38 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Collection
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from reconstruction_pipeline.artifacts.camera_poses import CameraPoses
-from reconstruction_pipeline.artifacts.colmap import ColmapModel, write_model
+from reconstruction_pipeline.artifacts.colmap import ColmapModel, only_images, write_model
 
 IMAGES = "images/"
-
-
-def only_images(model: ColmapModel, names: Collection[str]) -> ColmapModel:
-    """The model of these images, with the points that at least two of them see."""
-    kept = [image for image in model.images if image.name in names]
-    tracks = np.zeros(len(model.xyz), np.int64)
-    for image in kept:
-        np.add.at(tracks, image.point_rows, 1)
-    alive = tracks >= 2
-    row_of = np.cumsum(alive) - 1
-    images = []
-    for image in kept:
-        seen = alive[image.point_rows]
-        images.append(replace(image, xy=image.xy[seen], point_rows=row_of[image.point_rows[seen]]))
-    used = {image.camera_id for image in images}
-    return ColmapModel(
-        {key: camera for key, camera in model.cameras.items() if key in used},
-        tuple(images),
-        model.xyz[alive],
-        model.rgb[alive],
-        model.errors[alive],
-        tracks[alive],
-    )
 
 
 def hand_over(poses: CameraPoses, folder: Path, form: str, names: Collection[str]) -> ColmapModel:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from reconstruction_pipeline.artifacts.colmap import ColmapModel, PosedImage, quaternion_of, rotation_of
+from reconstruction_pipeline.artifacts.colmap import ColmapModel, PosedImage, only_images, quaternion_of, rotation_of
 from reconstruction_pipeline.kernels.parallax import parallax_ratio, rotation_residuals
 
 # Image pairs that tell parallax: shared points, and median motion as a share of the diagonal.
@@ -72,25 +72,7 @@ def upright(model: ColmapModel, up: Array) -> Similarity:
 
 def drop_images(model: ColmapModel, names: Collection[str]) -> ColmapModel:
     """Without these images, and without the points that fewer than two remaining images see."""
-    kept = [image for image in model.images if image.name not in names]
-    tracks = np.zeros(len(model.xyz), np.int64)
-    for image in kept:
-        np.add.at(tracks, image.point_rows, 1)
-    alive = tracks >= 2
-    row_of = np.cumsum(alive) - 1
-    images = []
-    for image in kept:
-        seen = alive[image.point_rows]
-        images.append(replace(image, xy=image.xy[seen], point_rows=row_of[image.point_rows[seen]]))
-    used = {image.camera_id for image in images}
-    return ColmapModel(
-        {key: camera for key, camera in model.cameras.items() if key in used},
-        tuple(images),
-        model.xyz[alive],
-        model.rgb[alive],
-        model.errors[alive],
-        tracks[alive],
-    )
+    return only_images(model, {image.name for image in model.images}.difference(names))
 
 
 def largest_ray_angles(model: ColmapModel, most: int = 4000) -> Array:
