@@ -42,8 +42,7 @@ class ColmapChild:
     """Runs worker jobs one after the other; `work` is a scratch folder, `log` collects what COLMAP prints.
 
     `deadline` is a `time.monotonic()` value shared by all jobs. `peak_rss_mb` is the largest of the children.
-    `worker` is the module that does the jobs, `phases` what it reports, `stage` whose work it is, `program` who does
-    it. With `own_group`, the child leads a process group of its own, which ends as a whole.
+    `worker` is the module that does the jobs, `phases` what it reports, `stage` whose work it is.
     """
 
     work: Path
@@ -54,8 +53,6 @@ class ColmapChild:
     worker: str = WORKER
     stage: str = "camera_poses"
     phases: dict[str, tuple[float, float, str]] = field(default_factory=lambda: PHASES)
-    program: str = "COLMAP's process"
-    own_group: bool = False
     _phase: tuple[str, int, int] = field(default=("features", 0, 1))
 
     def run(self, job: dict[str, Any]) -> dict[str, Any]:
@@ -73,7 +70,6 @@ class ColmapChild:
                 stderr=log,
                 cwd=PACKAGE_ROOT,
                 env=os.environ | dict.fromkeys(THREADS, str(job["threads"])) if "threads" in job else None,
-                start_new_session=self.own_group,
             )
         lines: queue.Queue[bytes | None] = queue.Queue()
         assert process.stdout
@@ -81,7 +77,7 @@ class ColmapChild:
         try:
             return self._follow(process, lines, job)
         finally:
-            _stop(process, self.own_group)
+            _stop(process)
 
     def _follow(
         self, process: subprocess.Popen[bytes], lines: queue.Queue[bytes | None], job: dict[str, Any]
@@ -90,7 +86,7 @@ class ColmapChild:
         while True:
             if time.monotonic() > self.deadline:
                 raise StageFailed(
-                    f"{self.stage}: {self.program} did not finish within its time limit; use fewer or smaller"
+                    f"{self.stage}: COLMAP's process did not finish within its time limit; use fewer or smaller"
                     f" keyframes; its last lines: {self._tail()}."
                 )
             try:
@@ -135,7 +131,7 @@ class ColmapChild:
             cause = f"ended with status {code}"
         if code == -signal.SIGKILL:
             cause += ", as the system does when memory runs out"
-        return f"{self.stage}: {self.program} {cause}; its last lines: {self._tail()}."
+        return f"{self.stage}: COLMAP's process {cause}; its last lines: {self._tail()}."
 
     def _tail(self) -> str:
         with self.log.open("rb") as log:
@@ -167,11 +163,7 @@ def _status(process: subprocess.Popen[bytes]) -> int | None:
         return None
 
 
-def _stop(process: subprocess.Popen[bytes], group: bool) -> None:
-    if group:
-        # What the child started may outlive it.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+def _stop(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.kill()
         process.wait()
