@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,8 @@ import numpy.typing as npt
 from reconstruction_pipeline.artifacts.colmap import ColmapModel, PosedImage
 from reconstruction_pipeline.artifacts.errors import InvalidArtifact
 from reconstruction_pipeline.kernels.camera import PinholeView
+
+Item = TypeVar("Item")
 
 
 def pinhole_view(model: ColmapModel, image: PosedImage) -> PinholeView:
@@ -24,6 +27,13 @@ def fit(view: PinholeView, longest_side: int) -> PinholeView:
     """The same camera, made smaller where needed so that no side is longer than `longest_side` pixels."""
     factor = min(1.0, longest_side / max(view.width, view.height))
     return view.scaled(max(1, round(view.width * factor)), max(1, round(view.height * factor)))
+
+
+def spread(views: Sequence[Item], most: int) -> list[Item]:
+    """At most `most` of the views (or of their numbers), evenly chosen, the first among them."""
+    if len(views) <= most:
+        return list(views)
+    return [views[i] for i in np.linspace(0, len(views) - 1, most).round().astype(int)]
 
 
 def load_picture(path: Path) -> npt.NDArray[np.uint8]:

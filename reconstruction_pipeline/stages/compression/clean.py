@@ -21,11 +21,11 @@ import numpy.typing as npt
 
 from reconstruction_pipeline.artifacts.camera_poses import CameraPoses
 from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
-from reconstruction_pipeline.artifacts.views import fit, pinhole_view, read_picture
+from reconstruction_pipeline.artifacts.views import fit, pinhole_view, read_picture, spread
 from reconstruction_pipeline.kernels.camera import PinholeView
 from reconstruction_pipeline.kernels.metrics import psnr
 from reconstruction_pipeline.stages.compression.codecs.importance import sigmoid
-from reconstruction_pipeline.stages.compression.fidelity import near_plane, off_path_views, renderer, spread
+from reconstruction_pipeline.stages.compression.fidelity import near_plane, off_path_views, renderer
 from reconstruction_pipeline.stages.compression.settings import CompressionSettings
 from reconstruction_pipeline.viewer.camera_path import focus_depths
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from reconstruction_pipeline.artifacts.camera_poses import CameraPoses
 from reconstruction_pipeline.artifacts.colmap import ColmapModel
 from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
-from reconstruction_pipeline.artifacts.views import fit, pinhole_view, read_picture
+from reconstruction_pipeline.artifacts.views import fit, pinhole_view, read_picture, spread
 from reconstruction_pipeline.kernels.camera import PinholeView
 from reconstruction_pipeline.kernels.metrics import psnr
 from reconstruction_pipeline.stages.compression.settings import CompressionSettings
@@ -163,10 +163,3 @@ def look_at(position: npt.NDArray[np.float64], target: npt.NDArray[np.float64]) 
     right = np.cross([0.0, 1.0, 0.0], forward)  # y is down
     right /= np.linalg.norm(right)
     return np.stack([right, np.cross(forward, right), forward])
-
-
-def spread(indices: Sequence[int], count: int) -> list[int]:
-    """At most `count` of the indices, evenly chosen, the first among them."""
-    if len(indices) <= count:
-        return list(indices)
-    return [indices[i] for i in np.linspace(0, len(indices) - 1, count).round().astype(int)]

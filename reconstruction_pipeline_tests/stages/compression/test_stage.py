@@ -14,10 +14,10 @@ from reconstruction_pipeline.artifacts.colmap import Camera, ColmapModel, PosedI
 from reconstruction_pipeline.artifacts.errors import Cancelled
 from reconstruction_pipeline.artifacts.ply import write_ply
 from reconstruction_pipeline.artifacts.progress import NullProgress, RecordingProgress
-from reconstruction_pipeline.artifacts.views import pinhole_view
+from reconstruction_pipeline.artifacts.views import pinhole_view, spread
 from reconstruction_pipeline.orchestration.gates import COMPRESSED_SPLATS
 from reconstruction_pipeline.stages.compression.codecs import read_splats
-from reconstruction_pipeline.stages.compression.fidelity import look_at, off_path_views, renderer, spread
+from reconstruction_pipeline.stages.compression.fidelity import look_at, off_path_views, renderer
 from reconstruction_pipeline.stages.compression.gates import decode_gate
 from reconstruction_pipeline.stages.compression.settings import CompressionSettings
 from reconstruction_pipeline.stages.compression.stage import compress_splats

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
+from reconstruction_pipeline.artifacts.views import fit, spread
 from reconstruction_pipeline.kernels.camera import PinholeView
 from reconstruction_pipeline.stages.compression.codecs.importance import opacity_area, quantisation_weights, sigmoid
 from reconstruction_pipeline.stages.compression.codecs.rotations import multiply
@@ -88,9 +89,8 @@ def from_pictures(scene: Gaussians, views: Sequence[PinholeView], seed: int) -> 
     total = Sensitivity(np.zeros(count), np.zeros(count), *(np.zeros((count, 3)) for _ in range(3)))
     # A small turn d about the own axes changes q by q (0, d / 2).
     axes = [multiply(scene.quats, np.array([0.0, *axis])) for axis in 0.5 * np.eye(3)]
-    looked = min(len(views), MOST, max(FEWEST, round(SHARE * len(views))))
-    for index in np.linspace(0, len(views) - 1, looked).round().astype(int):
-        view = _smaller(views[index])
+    looked = min(MOST, max(FEWEST, round(SHARE * len(views))))
+    for view in (fit(view, SIZE_PX) for view in spread(views, looked)):
         depths = scene.means @ np.asarray(view.rotation[2], np.float32) + np.float32(view.translation[2])
         rendered = rasterizer.forward(planes, count, view, near=_near(depths))
         signs = rng.integers(0, 2, rendered.image.shape, dtype=np.int8).astype(np.float32) * 2.0 - 1.0
@@ -117,11 +117,6 @@ def from_pictures(scene: Gaussians, views: Sequence[PinholeView], seed: int) -> 
             for values, assumed in zip(vars(total).values(), vars(prior).values(), strict=True)
         )
     )
-
-
-def _smaller(view: PinholeView) -> PinholeView:
-    factor = min(1.0, SIZE_PX / max(view.width, view.height))
-    return view.scaled(max(1, round(view.width * factor)), max(1, round(view.height * factor)))
 
 
 def _near(depths: npt.NDArray[np.float32]) -> float:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reconstruction_pipeline.artifacts.harmonics import basis
+from reconstruction_pipeline.artifacts.views import spread
 from reconstruction_pipeline.kernels.camera import PinholeView
 
 SH_0 = 0.28209479177387814
@@ -50,7 +51,7 @@ def from_views(
     coefficients: int,
 ) -> Viewing:
     """Statistics of the directions from which `views` see the splats at `means` (N, 3), weighted by `weights` (N,)."""
-    chosen = [views[i] for i in np.unique(np.linspace(0, len(views) - 1, min(VIEWS, len(views))).round().astype(int))]
+    chosen = spread(views, VIEWS)
     masks = [_in_picture(means, view) for view in chosen]
     seen = np.maximum(np.sum(masks, axis=0), 1)
     share = weights / seen
@@ -61,10 +62,10 @@ def from_views(
         square += (values * share[mask, None]).T @ values
     mean = total / seen[:, None]
     # The variance about each splat's own mean, summed over splats.
-    spread = square - (mean * weights[:, None]).T @ mean
-    spread /= max(float(weights.sum()), 1e-12)
-    spread += np.eye(coefficients) * (FLOOR * np.trace(spread) / coefficients + 1e-9)
-    return Viewing(mean.astype(np.float32), np.linalg.cholesky(spread).astype(np.float32))
+    covariance = square - (mean * weights[:, None]).T @ mean
+    covariance /= max(float(weights.sum()), 1e-12)
+    covariance += np.eye(coefficients) * (FLOOR * np.trace(covariance) / coefficients + 1e-9)
+    return Viewing(mean.astype(np.float32), np.linalg.cholesky(covariance).astype(np.float32))
 
 
 def correction(viewing: Viewing, error: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from reconstruction_pipeline.artifacts.gaussian_splats import Gaussians
 from reconstruction_pipeline.artifacts.ply import SH_COEFFICIENTS, sh_degree_of
+from reconstruction_pipeline.artifacts.views import spread
 from reconstruction_pipeline.kernels.camera import PinholeView
 
 STEPS = 80
@@ -77,14 +78,11 @@ def _views(
     means: npt.NDArray[np.float32], views: Sequence[PinholeView], factor: float, rng: np.random.Generator
 ) -> tuple[float, list[PinholeView]]:
     """The near plane in world units, and the views: captured and beside, by turns."""
-    picked = np.unique(np.linspace(0, len(views) - 1, min(VIEWS, len(views))).round().astype(int))
-    depths = [
-        means @ np.asarray(views[i].rotation[2], np.float32) + np.float32(views[i].translation[2]) for i in picked
-    ]
+    picked = spread(views, VIEWS)
+    depths = [means @ np.asarray(view.rotation[2], np.float32) + np.float32(view.translation[2]) for view in picked]
     ahead = np.array([np.median(z[z > 0]) if (z > 0).any() else 1.0 for z in depths])
     result = []
-    for number, (index, depth) in enumerate(zip(picked, ahead, strict=True)):
-        view = views[index]
+    for number, (view, depth) in enumerate(zip(picked, ahead, strict=True)):
         longest = max(view.width, view.height)
         share = min(1.0, SIZE_PX / longest) / factor
         view = view.scaled(max(1, round(view.width * share)), max(1, round(view.height * share)))
