@@ -48,9 +48,15 @@ def main(arguments: list[str] | None = None) -> None:
     )
     training.add_argument("--compared-seconds", type=float, help="budget of ours against the plain recipe")
     training.add_argument("--seeds", type=_list_of(int), help="e.g. 0,1,2")
-    training.add_argument("--tables", type=_list_of(str), help="of fox,plain,resume")
+    training.add_argument(
+        "--tables", type=_list_of(str), help="of training: fox,plain,resume; of keyframes: throughput,rate,nth"
+    )
     training.add_argument("--virtual-clock", action="store_true", help="count budgets in CPU time / threads")
-    parser.add_argument("--scenes", type=_list_of(str), help="of initialisation: apple_handheld,desk_handheld,fox")
+    parser.add_argument(
+        "--scenes",
+        type=_list_of(str),
+        help="of initialisation: apple_handheld,desk_handheld,fox; of keyframes: see there",
+    )
     parser.add_argument("--steps", type=int, help="of the trainings of the part keyframes")
     options = parser.parse_args(arguments)
     with contextlib.ExitStack() as stack:
@@ -93,7 +99,9 @@ def _measure(part: str, options: argparse.Namespace) -> None:
     elif part == "keyframes":
         from benchmarks import keyframes
 
-        keyframes.main(options.quick, **({"steps": options.steps} if options.steps else {}))
+        asked = {key: getattr(options, key) for key in ("steps", "seeds", "tables", "scenes")}
+        begun = keyframes.QUICK if options.quick else keyframes.Options()
+        keyframes.main(replace(begun, **{key: value for key, value in asked.items() if value is not None}))
     else:
         from benchmarks import training
 

@@ -1,12 +1,13 @@
 """Keyframe selection: how fast, how repeatable, and whether it beats taking every n-th frame.
 
-    python -m benchmarks keyframes [--quick]
+    python -m benchmarks keyframes [--quick] [--tables throughput,rate,nth] [--scenes NAMES] [--seeds 0,1,2] [--steps N]
 
 Three tables. *Throughput*: a 1080p H.264 film of ten minutes (a textured wall behind a board, looped), ingested,
 scored, selected and written. *Variable rate*: frames chosen from `vfr_alvaar` against those chosen from the same film
 at a constant rate. *Every n-th*: the same number of frames of the same pool. Test frames are set aside first, the
 sharpest of equal stretches of time, with what lies within a tenth of a second of them, so that neither side may choose
-those; both sides share one set of poses and sparse points and are trained alike, for a number of steps.
+those; both sides share one set of poses and sparse points and are trained alike, for a number of steps: how busy the
+machine is changes nothing.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ from reconstruction_pipeline.stages.poses import PoseSettings, estimate_poses
 
 Index = npt.NDArray[np.int64]
 
-COUNTS = {"desk_handheld": 32, "apple_handheld": 16, "sample, hurried": 32}
+TABLES = ("throughput", "rate", "nth")
+# Frames of either side.
+COUNTS = {"desk_handheld": 32, "apple_handheld": 16, "sample_hurried": 32}
 TEST_FRAMES = 8
 NEAR_TEST_S = 0.1
 # Pixels at 640 (SHARPNESS_SIZE): closer views are the same picture.
@@ -51,13 +54,31 @@ DUPLICATE_PX = 1.0
 TRAINING: dict[str, Any] = {"seconds": None, "max_splats": 16_000, "max_size": 360, "device": "cpu"}
 
 
-def main(quick: bool = False, steps: int = 1500, seeds: tuple[int, ...] = (0, 1, 2), cache: Path = CACHE) -> None:
+@dataclass(frozen=True)
+class Options:
+    """What to measure: `tables` of TABLES, `scenes` of COUNTS, a training of `steps` for every one of `seeds`."""
+
+    film_s: int = 600
+    steps: int = 1500
+    seeds: tuple[int, ...] = (0, 1, 2)
+    tables: tuple[str, ...] = TABLES
+    scenes: tuple[str, ...] = tuple(COUNTS)
+
+
+QUICK = Options(film_s=60, steps=400, seeds=(0,))
+
+
+def main(options: Options = Options(), cache: Path = CACHE) -> None:
     """Print the tables as Markdown on standard output, progress on standard error."""
     folder = cache / "keyframes"
     folder.mkdir(parents=True, exist_ok=True)
-    _throughput(folder, 60 if quick else 600)
-    _variable_rate(folder)
-    _every_nth(folder, cache, 400 if quick else steps, seeds[:1] if quick else seeds)
+    print("## Keyframes\n")
+    if "throughput" in options.tables:
+        _throughput(folder, options.film_s)
+    if "rate" in options.tables:
+        _variable_rate(folder)
+    if "nth" in options.tables:
+        _every_nth(folder, cache, options)
 
 
 def _say(text: str) -> None:
@@ -74,7 +95,7 @@ def _throughput(folder: Path, seconds: int) -> None:
         stdout=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
     r = json.loads(run.stdout.splitlines()[-1])
-    print("## Keyframes\n\n### Throughput: 1080p30 H.264, from the file to the written keyframes\n")
+    print("### Throughput: 1080p30 H.264, from the file to the written keyframes\n")
     print("| film | MB | wall, s | times real time | CPU, s | times real time by CPU on two cores | peak MB |")
     print("|---|---|---|---|---|---|---|")
     print(
@@ -208,35 +229,42 @@ def contest(analysis: Analysis, count: int) -> Contest:
     return Contest(chosen, picked, picked[selection.train], plain)
 
 
-def _every_nth(folder: Path, cache: Path, steps: int, seeds: tuple[int, ...]) -> None:
-    print(f"### Against every n-th frame: {steps} steps, {TRAINING['max_splats']} splats, {TRAINING['max_size']} px\n")
-    print("| capture | frames | sharpness: ours; n-th | duplicate pairs | PSNR of the test frames, dB | difference |")
-    print("|---|---|---|---|---|---|")
+def _every_nth(folder: Path, cache: Path, options: Options) -> None:
+    print(
+        f"### Against every n-th frame: {options.steps} steps, {TRAINING['max_splats']} splats,"
+        f" {TRAINING['max_size']} px, {len(options.seeds)} seeds\n"
+    )
+    print(
+        "| capture | frames | sharpness: ours; n-th | duplicate pairs | PSNR of the test frames, dB, median |"
+        " difference | of each seed |"
+    )
+    print("|---|---|---|---|---|---|---|")
     videos = {
         "desk_handheld": DATA / "videos" / "desk_handheld.mp4",
         "apple_handheld": DATA / "videos" / "apple_handheld.mp4",
-        "sample, hurried": make_sample(cache / "sample", "hurried").video,
     }
-    for name, video in videos.items():
+    for name in options.scenes:
+        video = videos.get(name) or make_sample(cache / "sample", "hurried").video
         if not video.exists():
-            print(f"| {name} | not here (RECONSTRUCTION_TEST_DATA) | | | | |")
+            print(f"| {name} | not here (RECONSTRUCTION_TEST_DATA) | | | | | |")
             continue
         _say(f"{name}: selection and poses")
         sides = contest(_analysis(video), COUNTS[name])
-        project = folder / name.replace(", ", "_")
+        project = folder / name
         grays = _project(video, sides, project)
         sharp = [1 - statistics.fmean(blur_extent(grays[i]) for i in side) for side in (sides.ours, sides.plain)]
         pairs = [_duplicates([grays[i] for i in side]) for side in (sides.ours, sides.plain)]
         psnr: dict[str, list[float]] = {"ours": [], "plain": []}
-        for seed in seeds:
+        for seed in options.seeds:
             for side, frames in (("ours", sides.trained), ("plain", sides.plain)):
-                psnr[side].append(_trained(project, frames, sides.tests, steps, seed))
+                psnr[side].append(_trained(project, frames, sides.tests, options.steps, seed))
             _say(f"{name} seed {seed}: ours {psnr['ours'][-1]:.2f}, n-th {psnr['plain'][-1]:.2f} dB")
         ours, plain = (statistics.median(psnr[side]) for side in ("ours", "plain"))
         counts = f"{len(sides.ours)} ({len(sides.trained)} trained)"
+        each = ", ".join(f"{a - b:+.2f}" for a, b in zip(psnr["ours"], psnr["plain"], strict=True))
         print(
             f"| {name} | {counts} | {sharp[0]:.3f}; {sharp[1]:.3f} | {pairs[0]}; {pairs[1]} | {ours:.2f}; {plain:.2f} |"
-            f" **{ours - plain:+.2f}** |",
+            f" **{ours - plain:+.2f}** | {each} |",
             flush=True,
         )
     print()
