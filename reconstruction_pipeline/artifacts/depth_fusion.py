@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from reconstruction_pipeline.artifacts.camera_poses import CameraPoses
-from reconstruction_pipeline.artifacts.colmap import ColmapModel
-from reconstruction_pipeline.artifacts.depth_maps import DepthMaps
+from reconstruction_pipeline.artifacts.colmap import ColmapModel, PosedImage
+from reconstruction_pipeline.artifacts.depth_maps import DepthMap, DepthMaps
 from reconstruction_pipeline.artifacts.views import pinhole_view, read_picture
 from reconstruction_pipeline.kernels.camera import PinholeView
 
@@ -59,29 +62,32 @@ def fuse_points(
         none = np.empty((0, 3), np.float32)
         return FusedPoints(none, none.astype(np.uint8), none.copy(), np.empty(0, np.float32))
     stride = max(1, int(np.sqrt(total / (CANDIDATES_PER_POINT * max_points))))
-    parts = []
-    for image, depth_map, mask in zip(images, loaded, usable, strict=True):
-        height, width = depth_map.depth.shape
-        view = pinhole_view(model, image).scaled(width, height)
-        chosen = np.zeros_like(mask)
-        chosen[stride // 2 :: stride, stride // 2 :: stride] = True
-        rows, columns = np.nonzero(mask & chosen)
-        points = back_project(depth_map.depth, view)
-        normals = normals_of(points, depth_map.depth, view)
-        picture = read_picture(poses.image_path(image.name), view)
-        footprint = depth_map.depth[rows, columns] * np.float32(stride / view.fx)
-        parts.append(
-            np.column_stack(
-                [
-                    points[rows, columns],
-                    normals[rows, columns],
-                    picture[rows, columns],
-                    depth_map.confidence[rows, columns],
-                    footprint,
-                ]
-            ).astype(np.float32)
-        )
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # what takes time in numpy and OpenCV lets others run
+        of_view = partial(_candidates, poses, model, stride=stride)
+        parts = list(pool.map(of_view, images, loaded, usable))
     return _merge(np.concatenate(parts), max_points)
+
+
+def _candidates(
+    poses: CameraPoses,
+    model: ColmapModel,
+    image: PosedImage,
+    depth_map: DepthMap,
+    usable: npt.NDArray[np.bool_],
+    stride: int,
+) -> Floats:
+    """Every `stride`-th usable pixel of a view: columns (xyz, normal, rgb, confidence, footprint)."""
+    height, width = depth_map.depth.shape
+    view = pinhole_view(model, image).scaled(width, height)
+    chosen = np.zeros_like(usable)
+    chosen[stride // 2 :: stride, stride // 2 :: stride] = True
+    rows, columns = np.nonzero(usable & chosen)
+    points = back_project(depth_map.depth, view)
+    normals = normals_of(points, depth_map.depth, view)
+    picture = read_picture(poses.image_path(image.name), view)
+    footprint = depth_map.depth[rows, columns] * np.float32(stride / view.fx)
+    seen, normal, colour = (values[rows, columns] for values in (points, normals, picture))
+    return np.column_stack([seen, normal, colour, depth_map.confidence[rows, columns], footprint]).astype(np.float32)
 
 
 def sparse_elsewhere(model: ColmapModel, fused: FusedPoints, reach: float = 4.0) -> npt.NDArray[np.bool_]:
@@ -135,18 +141,17 @@ def _difference(points: Floats, depth: Floats, axis: int) -> Floats:
 
 def _merge(candidates: Floats, max_points: int) -> FusedPoints:
     """Means per cell of columns (xyz, normal, rgb, confidence, footprint); the smallest cells that keep the limit."""
+    grid = _Grid(candidates[:, :3], candidates[:, 10])
     low, high = 1.0, 1.0
-    cells, count = _cells(candidates, high)
-    while count > max_points:
+    while grid.count(high) > max_points:
         low, high = high, high * 2
-        cells, count = _cells(candidates, high)
     for _ in range(6 if high > 1.0 else 0):
         middle = 0.5 * (low + high)
-        trial, trial_count = _cells(candidates, middle)
-        if trial_count > max_points:
+        if grid.count(middle) > max_points:
             low = middle
         else:
-            high, cells, count = middle, trial, trial_count
+            high = middle
+    cells, count = grid.cells(high)
     weight = candidates[:, 9].astype(float) + 1e-3
     norm = np.bincount(cells, weight, count)
     mean = np.column_stack([np.bincount(cells, weight * candidates[:, k], count) / norm for k in (*range(9), 10)])
@@ -159,12 +164,28 @@ def _merge(candidates: Floats, max_points: int) -> FusedPoints:
     )
 
 
-def _cells(candidates: Floats, size: float) -> tuple[npt.NDArray[np.intp], int]:
-    """The cell of every candidate as an index below the count of cells; cell edges are footprints times `size`."""
-    level = np.round(np.log2(candidates[:, 10].astype(float)))
-    edge = size * 2.0**level
-    place = np.floor((candidates[:, :3] - candidates[:, :3].min(axis=0)) / edge[:, None]).astype(np.int64)
-    spread = place.max(axis=0) + 1
-    key = (((level - level.min()).astype(np.int64) * spread[0] + place[:, 0]) * spread[1] + place[:, 1]) * spread[2]
-    _, cells = np.unique(key + place[:, 2], return_inverse=True)
-    return cells, int(cells.max()) + 1
+class _Grid:
+    """Cells of points (N, 3): their edges are the points' footprints (N,), rounded to powers of two, times a size."""
+
+    def __init__(self, xyz: Floats, footprint: Floats) -> None:
+        level = np.round(np.log2(footprint.astype(float)))
+        self._level = (level - level.min()).astype(np.int64)
+        axes = np.ascontiguousarray(xyz.T)
+        self._axes = [(axis - axis.min()) * 2.0**-level for axis in axes]
+
+    def count(self, size: float) -> int:
+        """How many cells hold a point."""
+        ordered = np.sort(self._keys(size))
+        return 1 + int(np.count_nonzero(np.diff(ordered)))
+
+    def cells(self, size: float) -> tuple[npt.NDArray[np.intp], int]:
+        """The cell of every point as an index below the count of cells."""
+        _, cells = np.unique(self._keys(size), return_inverse=True)
+        return cells, int(cells.max()) + 1
+
+    def _keys(self, size: float) -> npt.NDArray[np.int64]:
+        key = self._level
+        for axis in self._axes:
+            place = np.floor(axis / size).astype(np.int64)
+            key = key * (int(place.max()) + 1) + place
+        return key
