@@ -25,6 +25,8 @@ class Tool(StrEnum):
     colmap = "colmap"
     nerfstudio = "nerfstudio"
     opensplat = "opensplat"
+    postshot = "postshot"
+    metashape = "metashape"
 
 
 def export(
