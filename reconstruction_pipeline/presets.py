@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from reconstruction_pipeline.artifacts.errors import UsageError
+from reconstruction_pipeline.preset_names import PresetName
 from reconstruction_pipeline.stages.compression.settings import CompressionSettings
 from reconstruction_pipeline.stages.depth.settings import DepthSettings
 from reconstruction_pipeline.stages.keyframes.settings import KeyframeSettings
@@ -36,7 +37,7 @@ class Preset:
 HOLDOUT = 8
 
 PRESETS: dict[str, Preset] = {
-    "fastest": Preset(
+    PresetName.fastest: Preset(
         keyframes=KeyframeSettings(count=40, max_size=800),
         camera_poses=PoseSettings(),
         depth_maps=DepthSettings(longest_side=256, neighbours=3),
@@ -45,7 +46,7 @@ PRESETS: dict[str, Preset] = {
         compressed_splats=CompressionSettings(holdout=HOLDOUT),
         minutes=1,
     ),
-    "balanced": Preset(
+    PresetName.balanced: Preset(
         keyframes=KeyframeSettings(count=64, max_size=1024),
         camera_poses=PoseSettings(),
         depth_maps=DepthSettings(longest_side=320),
@@ -54,7 +55,7 @@ PRESETS: dict[str, Preset] = {
         compressed_splats=CompressionSettings(holdout=HOLDOUT),
         minutes=3,
     ),
-    "quality": Preset(
+    PresetName.quality: Preset(
         keyframes=KeyframeSettings(count=120, max_size=1600),
         camera_poses=PoseSettings(),
         depth_maps=DepthSettings(longest_side=512),

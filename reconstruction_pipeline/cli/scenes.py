@@ -13,19 +13,12 @@ from reconstruction_pipeline.artifacts.errors import MissingRequirement, Reconst
 from reconstruction_pipeline.cli.folders import require_writable
 from reconstruction_pipeline.cli.silence import silence
 from reconstruction_pipeline.cli.terminal import TerminalProgress
+from reconstruction_pipeline.preset_names import PresetName
 
 if TYPE_CHECKING:
     from reconstruction_pipeline.orchestration.scene_run import SceneOutcome, SceneRequest
 
 FREE_DISK_GB = 2.0
-
-
-class PresetName(StrEnum):
-    """How much time a scene may take."""
-
-    fastest = "fastest"
-    balanced = "balanced"
-    quality = "quality"
 
 
 class Projection(StrEnum):

@@ -21,14 +21,6 @@ STAGE_LABELS: Mapping[str, str] = {
 }
 
 
-class PresetName(StrEnum):
-    """What a scene may cost: on two cores about 1, 3 or 25 minutes."""
-
-    fastest = "fastest"
-    balanced = "balanced"
-    quality = "quality"
-
-
 class State(StrEnum):
     """What becomes of a video."""
 

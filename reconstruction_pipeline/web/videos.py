@@ -9,13 +9,14 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from reconstruction_pipeline.preset_names import PresetName
 from reconstruction_pipeline.presets import PRESETS
 from reconstruction_pipeline.web import tus
 from reconstruction_pipeline.web.admitting import Admitted
 from reconstruction_pipeline.web.context import Context, require
 from reconstruction_pipeline.web.errors import Refused, responses
 from reconstruction_pipeline.web.forms import receive_form
-from reconstruction_pipeline.web.models import Accepted, Key, PresetName, Video, Videos, VideoWithMetrics
+from reconstruction_pipeline.web.models import Accepted, Key, Video, Videos, VideoWithMetrics
 
 MOST_JSON_BYTES = 200_000
 JSON = "application/json"

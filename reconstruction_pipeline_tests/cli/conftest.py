@@ -3,16 +3,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from reconstruction_pipeline.cli.main import main
+from reconstruction_pipeline.orchestration import scene_run
+from reconstruction_pipeline_tests.orchestration.canned import CannedStages
 from reconstruction_pipeline_tests.orchestration.conftest import (  # noqa: F401
     instances_need_not_survive_a_power_cut,
     stages,
     storage,
 )
+from reconstruction_pipeline_tests.report.scenes import HASH
 from reconstruction_pipeline_tests.stages.captures import sliding_frames, write_video
+
+Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,17 @@ class Done:
 
 
 Cli = Callable[..., Done]
+
+
+def asked_with(called: CannedStages, kind: type[Settings]) -> list[Settings]:
+    """The settings of this kind that stages were called with, in order."""
+    return [argument for call in called.full_calls for argument in call.args if isinstance(argument, kind)]
+
+
+@pytest.fixture
+def ingested(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A capture's content is what the canned `ingest` reports, so that the same one is known again."""
+    monkeypatch.setattr(scene_run, "content_sha256", lambda path: HASH)
 
 
 @pytest.fixture

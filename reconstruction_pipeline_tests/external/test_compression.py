@@ -10,7 +10,6 @@ import pytest
 
 from reconstruction_pipeline.artifacts import CameraPoses, CompressedSplats, GaussianSplats
 from reconstruction_pipeline.artifacts.errors import StageFailed
-from reconstruction_pipeline.artifacts.ply import write_ply
 from reconstruction_pipeline.artifacts.progress import NullProgress
 from reconstruction_pipeline.external.descriptor import Program
 from reconstruction_pipeline.external.loading import shipped_programs
@@ -22,21 +21,12 @@ from reconstruction_pipeline.stages.compression.stage import compress_splats
 from reconstruction_pipeline.viewer.vendor import COMMAND, VENDOR
 from reconstruction_pipeline_tests import readers
 from reconstruction_pipeline_tests.external.programs import program
-from reconstruction_pipeline_tests.external.scene import HOLDOUT, posed, splats_of
+from reconstruction_pipeline_tests.external.scene import HOLDOUT
 
 pytestmark = pytest.mark.skipif(not VENDOR.is_dir(), reason=f"'{COMMAND}' has not run")
 SETTINGS = CompressionSettings(holdout=HOLDOUT, clean=False, also=(), measure_size_px=160, off_path_views=1)
 SOG = {"stage": "compression", "reads": {"splats": "3dgs-ply"}, "writes": {"scene.sog": "sog"}}
 SOG["environment"] = {"SPLATS": "{splats}"}
-
-
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> tuple[GaussianSplats, CameraPoses]:
-    folder = tmp_path_factory.mktemp("scene")
-    poses, made = posed(folder / "poses")
-    (folder / "splats").mkdir()
-    write_ply(folder / "splats" / "scene.ply", splats_of(made, step=4), 0)
-    return GaussianSplats(folder / "splats"), poses
 
 
 def compress(scene: tuple[GaussianSplats, CameraPoses], made: Program, folder: Path) -> CompressedSplats:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,6 @@ import pytest
 
 from reconstruction_pipeline.artifacts import CameraPoses, GaussianSplats
 from reconstruction_pipeline.artifacts.errors import Cancelled, MissingRequirement, StageFailed
-from reconstruction_pipeline.artifacts.ply import write_ply
 from reconstruction_pipeline.artifacts.progress import NullProgress, Progress, RecordingProgress
 from reconstruction_pipeline.external.containers import LABEL
 from reconstruction_pipeline.external.descriptor import Container, Program
@@ -30,36 +26,12 @@ from reconstruction_pipeline.stages.compression.stage import compress_splats
 from reconstruction_pipeline.stages.splats import TrainSettings, gaussian_splats
 from reconstruction_pipeline_tests import readers
 from reconstruction_pipeline_tests.external.programs import program
-from reconstruction_pipeline_tests.external.scene import HOLDOUT, posed, splats_of
-from reconstruction_pipeline_tests.orchestration.hardware.engine import (
-    IMAGE,
-    CannotStart,
-    Engine,
-    host_mounts,
-    running_engine,
-    why_not,
-)
+from reconstruction_pipeline_tests.external.scene import HOLDOUT
+from reconstruction_pipeline_tests.orchestration.hardware.engine import IMAGE, Engine, host_mounts
 
-pytestmark = [
-    pytest.mark.daemon,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(bool(why_not()), reason=why_not() or "-"),
-]
+pytestmark = [pytest.mark.daemon, pytest.mark.timeout(600)]
 MOUNTS = tuple(mount.removesuffix(":ro") for mount in host_mounts())
 HERE = Container(image=IMAGE, mounts=MOUNTS)
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    folder = Path(tempfile.mkdtemp(prefix="engine-", dir="/tmp"))  # a socket's path must be short
-    try:
-        with running_engine(folder) as found:
-            found.import_host_image()
-            yield found
-    except CannotStart as reason:
-        pytest.skip(str(reason))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
@@ -166,15 +138,6 @@ def test_what_docker_lacks_is_named(engine: Engine, tmp_path: Path, monkeypatch:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
     with pytest.raises(MissingRequirement, match="cannot be started in a container"):
         run(made, tmp_path / "no-engine")
-
-
-@pytest.fixture(scope="module")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> tuple[GaussianSplats, CameraPoses]:
-    folder = tmp_path_factory.mktemp("scene")
-    poses, made = posed(folder / "poses")
-    (folder / "splats").mkdir()
-    write_ply(folder / "splats" / "scene.ply", splats_of(made, step=4), 0)
-    return GaussianSplats(folder / "splats"), poses
 
 
 @pytest.mark.soak

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,36 +13,12 @@ import pytest
 
 from reconstruction_pipeline.orchestration.hardware import containers
 from reconstruction_pipeline_tests.orchestration.hardware import routed_job
-from reconstruction_pipeline_tests.orchestration.hardware.engine import (
-    IMAGE,
-    CannotStart,
-    Engine,
-    host_mounts,
-    running_engine,
-    why_not,
-)
+from reconstruction_pipeline_tests.orchestration.hardware.engine import IMAGE, Engine, host_mounts
 
-pytestmark = [
-    pytest.mark.daemon,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(bool(why_not()), reason=why_not() or "-"),
-]
+pytestmark = [pytest.mark.daemon, pytest.mark.timeout(300)]
 ROOT = Path(__file__).resolve().parents[3]
 STAND_IN = {"devices": ["/dev/zero:/dev/nvidia0:rwm"]}
 DRIVER = {"device_requests": [{"driver": "nvidia", "count": -1, "capabilities": [["gpu"]]}]}
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    folder = Path(tempfile.mkdtemp(prefix="engine-", dir="/tmp"))  # a socket's path must be short
-    try:
-        with running_engine(folder) as found:
-            found.import_host_image()
-            yield found
-    except CannotStart as reason:
-        pytest.skip(str(reason))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
