@@ -11,14 +11,13 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from reconstruction_pipeline.artifacts.errors import Cancelled
 from reconstruction_pipeline.artifacts.progress import Progress
 
 LOOK_SECONDS = 15.0
 
 
 class StillWanted:
-    """Progress that is passed on, and a `check` that raises `Cancelled` once a step of a run should stop.
+    """Progress that is passed on, and a `check` that raises a final `dg.Failure` once a step of a run should stop.
 
     A child of `multiprocessing`, as a step of the process executor is, should when its parent is gone. Any step
     should when its run has ended: it was marked as canceled, or its container was lost. That is looked up every
@@ -40,11 +39,11 @@ class StillWanted:
         """Cheap enough to be called all the time."""
         parent = multiprocessing.parent_process()
         if parent is not None and not parent.is_alive():
-            raise Cancelled("the process of the run is gone; its stage was stopped.")
+            raise _stopped("the process of the run is gone; its stage was stopped.")
         if self._clock() - self._looked >= LOOK_SECONDS:
             self._looked = self._clock()
             if self._run_has_ended():
-                raise Cancelled("the run has ended without this stage, which was stopped.")
+                raise _stopped("the run has ended without this stage, which was stopped.")
 
     def _run_has_ended(self) -> bool:
         try:
@@ -52,3 +51,8 @@ class StillWanted:
         except Exception:  # each database has its own
             return False
         return run is None or run.is_finished
+
+
+def _stopped(sentence: str) -> dg.Failure:
+    """Not tried again: the retry policy would announce an attempt that nobody is there to make."""
+    return dg.Failure(description=sentence, allow_retries=False)

@@ -9,6 +9,7 @@ import signal
 import time
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 import dagster as dg
 
@@ -21,6 +22,7 @@ from reconstruction_pipeline_tests.orchestration.site.deployment import Site, ch
 from reconstruction_pipeline_tests.orchestration.site.servers import wait_until
 from reconstruction_pipeline_tests.stages.captures import sliding_frames, write_video
 
+GONE = "the process of the run is gone; its stage was stopped."
 FUNCTIONS = {
     "camera_poses": "estimate_poses",
     "depth_maps": "estimate_depth",
@@ -44,6 +46,11 @@ def runs_of(site: Site, *keys: str) -> list[dg.DagsterRun]:
     """Every run of some videos."""
     with site.instance() as instance:
         return [run for run in instance.get_runs() if run.tags.get(PARTITION_TAG) in keys]
+
+
+def says(site: Site, run_id: str, sentence: str) -> bool:
+    """Whether a failure of a run says so."""
+    return sentence in site.told(run_id)
 
 
 def wait_for_scenes(site: Site, keys: list[str], seconds: float = 300) -> None:
@@ -155,8 +162,10 @@ def kill_workers(site: Site, seed: int, times: int = 4) -> Row:
         wait_until(lambda: not site.running("stage_worker"), 60, lambda: "the stage outlives its run")
         hold.unlink()
         assert site.ends(run_id) == "FAILURE"
-        told = site.told(run_id)  # by the code server, whose child it was, or by the sensor `lost_runs`
-        assert SENTENCE in told or "terminated" in told, told
+        # By the code server, whose child it was, in an event before the failure, or by the sensor `lost_runs`.
+        told = site.told(run_id, dg.DagsterEventType.ENGINE_EVENT, dg.DagsterEventType.RUN_FAILURE)
+        assert SENTENCE in told or f"Run execution process for {run_id} was terminated" in told, told
+        wait_until(partial(says, site, run_id, GONE), 60, partial(site.told, run_id), 1.0)
         wait_until(lambda: site.places_taken() == 0, 120, lambda: "a place of the pool was not given back", 0.5)
         assert check_whole(site.store(), before, key) != first, "a stage that had ended was lost"
         assert check_whole(site.store(), stage, key) == own
