@@ -19,6 +19,7 @@ from reconstruction_pipeline_tests.chromium import chromium, needs_chromium
 from reconstruction_pipeline_tests.orchestration.faults.processes import count_of, runs_of, upload, wait_for_scenes
 from reconstruction_pipeline_tests.orchestration.site.deployment import Site, deployment
 from reconstruction_pipeline_tests.orchestration.site.servers import wait_until, why_no_postgres
+from reconstruction_pipeline_tests.orchestration.ui_pages import show_plots
 from reconstruction_pipeline_tests.stages.captures import sliding_frames, write_video
 
 pytestmark = [
@@ -79,7 +80,7 @@ def test_a_backfill_runs_one_stage_for_all(site: Site) -> None:
 class TestInABrowser:
     pytestmark = needs_chromium
 
-    def test_lineage_and_a_preview_are_shown(self, site: Site, tmp_path: Path) -> None:
+    def test_lineage_plots_over_partitions_and_a_preview_are_shown(self, site: Site, tmp_path: Path) -> None:
         from playwright.sync_api import expect
 
         expect.set_options(timeout=60_000)
@@ -90,6 +91,9 @@ class TestInABrowser:
             for name in STAGES:
                 expect(page.get_by_text(name, exact=True).first).to_be_visible()
             page.screenshot(path=tmp_path / "lineage.png")
+
+            show_plots(page, site.ui, "gaussian_splats", "psnr_holdout_db")
+            page.screenshot(path=tmp_path / "plots.png")
 
             page.goto(f"{site.ui.url}/assets/gaussian_splats?view=partitions&partition={KEYS[0]}")
             page.get_by_text("[Show Markdown]").first.click()

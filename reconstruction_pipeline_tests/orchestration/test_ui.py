@@ -20,16 +20,19 @@ from reconstruction_pipeline.orchestration import gates, pipeline
 from reconstruction_pipeline.orchestration.catalog import Catalog, Entry
 from reconstruction_pipeline.orchestration.io_manager import open_store
 from reconstruction_pipeline.orchestration.local_run import run_job
-from reconstruction_pipeline.orchestration.names import JOB, STAGES
+from reconstruction_pipeline.orchestration.names import JOB, STAGES, VIDEOS
 from reconstruction_pipeline.settings import load_settings, use_dagster_home
 from reconstruction_pipeline.stages.ingest import content_sha256, ingest
 from reconstruction_pipeline_tests.orchestration.canned import CannedStages
+from reconstruction_pipeline_tests.orchestration.ui_pages import show_plots
 from reconstruction_pipeline_tests.orchestration.ui_server import LOCATION, UiServer, running_ui
 from reconstruction_pipeline_tests.stages.captures import sliding_frames, write_video
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 KEY = "walk"
 PARTITION_TAG = {"key": "dagster/partition", "value": KEY}
+OTHERS = [f"walk-{number}" for number in range(2, 10)]
+"""Videos of which only the training was ever reported, so that its figures plot over more than one."""
 
 pytestmark = [pytest.mark.daemon, pytest.mark.timeout(600)]
 
@@ -68,6 +71,11 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
         with patch.context() as canned, dg.DagsterInstance.get() as instance:
             canned.setattr(pipeline, "run_stage_process", stages)
             made = run_job(instance, KEY, {"preset": "fastest"})
+            instance.add_dynamic_partitions(VIDEOS, OTHERS)
+            for number, other in enumerate(OTHERS):
+                figures = {"psnr_holdout_db": 27.0 + number % 4, "count": 20_000 + 1500 * number}
+                event = dg.AssetMaterialization("gaussian_splats", partition=other, metadata=figures)
+                instance.report_runless_asset_event(event)
             open_store().publish(KEY, ingest(video, open_store().workspace("source_video", KEY)))  # for real stages
         assert made.success
         with running_ui(root / "ui.log", dict(os.environ)) as server:
@@ -109,7 +117,8 @@ def test_the_code_location_shows_job_sensor_and_assets(ui: Shown) -> None:
     nodes = {node["assetKey"]["path"][-1]: node for node in found["assetNodes"]}
     assert set(nodes) == {*STAGES, "quality_summary"}
     for name, node in nodes.items():
-        assert name == "quality_summary" or node["partitionStats"] == {"numMaterialized": 1, "numFailed": 0}
+        made = 1 + len(OTHERS) if name == "gaussian_splats" else 1
+        assert name == "quality_summary" or node["partitionStats"] == {"numMaterialized": made, "numFailed": 0}
         assert node["description"]
 
 
@@ -208,6 +217,9 @@ def test_a_browser_shows_lineage_numbers_checks_and_pictures(ui: Shown, tmp_path
             expect(picture).to_be_visible()
             page.wait_for_function("img => img.naturalWidth == 320", arg=picture.element_handle())
             page.screenshot(path=tmp_path / "asset.png")
+
+            show_plots(page, ui.server, "gaussian_splats", "psnr_holdout_db")
+            page.screenshot(path=tmp_path / "plots.png")
 
             page.goto(f"{ui.server.url}/assets/gaussian_splats?view=checks")
             for name, _ in gates.GAUSSIAN_SPLATS:
