@@ -15,9 +15,10 @@ COPY constraints.txt ./
 # torch first and alone: the largest layer, which no change of ours touches.
 RUN pip install ${TORCH_INDEX:+--extra-index-url ${TORCH_INDEX}} -c constraints.txt torch
 # Everything else that the project needs, for an empty package in its place: changes of code come after this layer.
-COPY pyproject.toml README.md LICENSE THIRD_PARTY_NOTICES.md dagster.yaml workspace.yaml ./
+COPY pyproject.toml ./
 COPY reconstruction_pipeline/__init__.py ./reconstruction_pipeline/
-RUN pip install -c constraints.txt '.[deploy,depth]' && pip uninstall -y reconstruction-pipeline
+RUN touch README.md LICENSE THIRD_PARTY_NOTICES.md dagster.yaml workspace.yaml \
+ && pip install -c constraints.txt '.[deploy,depth]' && pip uninstall -y reconstruction-pipeline
 
 FROM dependencies AS package
 COPY . .
@@ -33,7 +34,7 @@ RUN apt-get update \
  && install -d -o reconstruction -g reconstruction /data /data/storage /data/uploads /data/scratch /data/home /var/cache/numba
 COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=package /opt/package /opt/venv
-COPY --chown=reconstruction:reconstruction docker/dagster.yaml docker/workspace.yaml docker/profiles.yaml /data/home/
+COPY --chown=reconstruction:reconstruction docker/dagster.yaml docker/workspace.yaml docker/profiles*.yaml /data/home/
 ENV PATH=/opt/venv/bin:$PATH \
     DAGSTER_HOME=/data/home \
     DAGSTER_DISABLE_TELEMETRY=1 \

@@ -23,9 +23,10 @@ RUN pip install -c constraints.txt setuptools wheel ninja \
  && TORCH_CUDA_ARCH_LIST="${TORCH_CUDA_ARCH_LIST}" MAX_JOBS=${MAX_JOBS} \
     pip install --no-build-isolation --no-binary gsplat -c constraints.txt gsplat
 # Everything else that the project needs, for an empty package in its place: changes of code come after this layer.
-COPY pyproject.toml README.md LICENSE THIRD_PARTY_NOTICES.md dagster.yaml workspace.yaml ./
+COPY pyproject.toml ./
 COPY reconstruction_pipeline/__init__.py ./reconstruction_pipeline/
-RUN pip install -c constraints.txt '.[deploy,depth]' && pip uninstall -y reconstruction-pipeline
+RUN touch README.md LICENSE THIRD_PARTY_NOTICES.md dagster.yaml workspace.yaml \
+ && pip install -c constraints.txt '.[deploy,depth]' && pip uninstall -y reconstruction-pipeline
 
 FROM dependencies AS package
 COPY . .
@@ -42,7 +43,7 @@ RUN apt-get update \
  && install -d -o reconstruction -g reconstruction /data /data/storage /data/uploads /data/scratch /data/home /var/cache/numba
 COPY --from=dependencies /opt/venv /opt/venv
 COPY --from=package /opt/package /opt/venv
-COPY --chown=reconstruction:reconstruction docker/dagster.yaml docker/workspace.yaml docker/profiles.yaml /data/home/
+COPY --chown=reconstruction:reconstruction docker/dagster.yaml docker/workspace.yaml docker/profiles*.yaml /data/home/
 ENV PATH=/opt/venv/bin:$PATH \
     DAGSTER_HOME=/data/home \
     DAGSTER_DISABLE_TELEMETRY=1 \

@@ -18,6 +18,9 @@ def test_the_projects_own_file_has_a_profile_for_every_tag() -> None:
     profiles = load_profiles(ROOT / "docker" / "profiles.yaml")
     assert set(profiles) == {"cpu", "gpu"}
     assert profiles["gpu"].asks_for_device and not profiles["cpu"].asks_for_device
+    without = load_profiles(ROOT / "docker" / "profiles.cpu.yaml")
+    assert set(without) == set(profiles)
+    assert not any(profile.asks_for_device or profile.image for profile in without.values())
 
 
 @pytest.mark.parametrize(
