@@ -14,6 +14,7 @@ MOVE = "Film again and walk around the subject, keeping it in view; do not only 
 LONGER = "Film 10 s or more."
 SLOWER = "Move at half the speed, and let the camera settle before and after every turn."
 LIGHT = "Move slower, or film in more light so that the exposure is short."
+CONTENT = "Film a textured scene in good light, with nothing before the lens."
 LARGEST_STEP = 0.35
 # Parts of the video that may be weak before people are warned; shorter stretches are told all the same.
 MOST_FAST, MOST_SOFT, MOST_BADLY_LIT, MOST_BARE = 0.15, 0.3, 0.2, 0.2
@@ -122,12 +123,12 @@ def _content(analysis: Analysis, stretches: list[Stretch]) -> Gate:
     black, textured, followed = float(samples.black.mean()), float(samples.textured.mean()), samples.followed
     if black > 0.5:
         message = f"{100 * black:.0f} % of the frames are black or a flat colour."
-        return Gate("content", False, "block", message, black, 0.5, "Film a textured scene in good light.")
+        return Gate("content", False, "block", message, black, 0.5, CONTENT)
     if textured < 0.5:
         where = listed(stretches, "textureless", "dark")
         message = f"Only {100 * textured:.0f} % of the frames have texture that can be followed"
         message += f" (not {where})." if where else "."
-        return Gate("content", False, "block", message, textured, 0.5, "Film a textured scene in good light.")
+        return Gate("content", False, "block", message, textured, 0.5, CONTENT)
     good = followed >= 0.5
     return Gate(
         "content",
@@ -165,6 +166,8 @@ def _sharp(blur: float, stretches: list[Stretch], seconds: float, settings: Keyf
     message = f"Median blur of the chosen frames is {blur:.2f} (0 sharp, 1 blurred)"
     message += f"; blurred against the rest: {where}." if where else "."
     if blur > settings.max_blur:
+        message = f"The video is blurred throughout: the chosen frames have a median blur of {blur:.2f} (0 sharp,"
+        message += f" 1 blurred; above {settings.max_blur:g} details are lost)."
         return Gate("sharp", False, "warn", message, blur, settings.max_blur, LIGHT)
     return Gate("sharp", soft <= MOST_SOFT, "warn", message, blur, settings.max_blur, LIGHT if where else "")
 

@@ -87,10 +87,17 @@ def plot_selection(path: Path, analysis: Analysis, selection: Selection, stretch
     speed[members] = 100 * speed_of(np.maximum.accumulate(times[members]), analysis.progress[members])
     moved.plot(times, speed, color="#2e7d5b", linewidth=0.9)
     moved.vlines(times[chosen], 0, 0.06, color="#d1495b", linewidth=1, transform=moved.get_xaxis_transform())
-    moved.set(xlabel="seconds", ylabel="motion, % of\nthe diagonal a second", ylim=(0, None))
+    moved.set(xlabel="seconds", ylabel="motion, % of\ndiagonal / s", ylim=(0, None))
     for stretch in stretches:
         for axes in (sharp, moved):
             axes.axvspan(stretch.first_s, stretch.last_s, color=COLORS[stretch.kind], alpha=0.25, linewidth=0)
+    if not members.all():
+        for axes in (sharp, moved):
+            axes.fill_between(
+                times, 0, 1, where=(~members).tolist(), transform=axes.get_xaxis_transform(),
+                facecolor="none", edgecolor="#c8ccd0", hatch="//", linewidth=0,
+            )  # fmt: skip
+        sharp.fill_between([], [], facecolor="none", edgecolor="#c8ccd0", hatch="//", label="another scene, not used")
     for kind in dict.fromkeys(s.kind for s in stretches):
         sharp.fill_between([], [], color=COLORS[kind], alpha=0.35, label=kind)
     figure.legend(*sharp.get_legend_handles_labels(), loc="outside upper left", ncols=9, fontsize=8, frameon=False)

@@ -57,13 +57,15 @@ def find_stretches(analysis: Analysis, selection: Selection, settings: KeyframeS
     speed = speed_of(times, analysis.progress[members])
     lost = (samples.textured & (samples.tracked < FOLLOWED))[sampled]
     lost[0] = False  # nothing comes before the first frame
+    textureless = ~samples.textured[sampled] & ~dark
     flags: dict[Kind, Flags] = {
         "fast": (speed > FAST) | lost,
-        "blurred": selection.relative[members] < settings.soft,
+        # What shows nothing has no edges, however still the camera is held.
+        "blurred": (selection.relative[members] < settings.soft) & ~dark & ~textureless,
         "static": speed < STILL,
         "dark": dark,
         "burnt out": (samples.burnt > BURNT_SHARE)[sampled],
-        "textureless": ~samples.textured[sampled] & ~dark,
+        "textureless": textureless,
         "turning": _turning(analysis, selection.scene, settings)[members],
     }
     found = [s for kind, flag in flags.items() for s in _runs(kind, times, flag)]

@@ -94,6 +94,7 @@ def test_captures_without_anything_to_see_are_stopped(tmp_path: Path, picture: n
     result = keyframes_of(write_video(tmp_path / "still.mp4", [picture] * 30), tmp_path)
     assert [g.name for g in result.verdict.blocking] == [gate]
     assert result.verdict.sentence()
+    assert "sharp" not in failed(result), "nobody should move slower in the dark"
 
 
 def test_noise_is_nothing_to_see(tmp_path: Path) -> None:
@@ -127,6 +128,7 @@ def test_the_larger_of_two_scenes_is_kept(tmp_path: Path) -> None:
     result = keyframes_of(write_video(tmp_path / "cut.mp4", frames), tmp_path)
     assert failed(result) - {"parallax"} == {"one_scene"}
     assert result.table()["timestamp_s"].max() < 40 / 15
+    assert [p.name for p in result.previews()] == ["contact_sheet.jpg", "sharpness_motion.jpg"]
     assert "2.7-4.3 s" in next(g.message for g in result.verdict.warnings if g.name == "one_scene")
 
 
