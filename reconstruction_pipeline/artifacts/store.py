@@ -79,11 +79,12 @@ class ArtifactStore:
         home = self._home(artifact.KIND, key)
         target = home / version
         patiently(lambda: (artifact.folder / MANIFEST).write_text(manifest.dumps()))
-        patiently(lambda: self._place(artifact.folder, target), far=not self.is_local)
-        patiently(lambda: self._write_pointer(home / "current.json", {"version": version}), far=not self.is_local)
-        (home / "failed.json").unlink(missing_ok=True)
-        self._prune(home, version)
-        return self._open(type(artifact), target, manifest)
+        far = not self.is_local
+        patiently(lambda: self._place(artifact.folder, target), far)
+        patiently(lambda: self._write_pointer(home / "current.json", {"version": version}), far)
+        patiently(lambda: (home / "failed.json").unlink(missing_ok=True), far)
+        patiently(lambda: self._prune(home, version), far)
+        return patiently(lambda: self._open(type(artifact), target, manifest), far)
 
     def load(self, cls: type[A], key: str, version: str | None = None, thorough: bool = False) -> A:
         """The current (or a given) version; raises `InvalidArtifact` naming the stage to run again.

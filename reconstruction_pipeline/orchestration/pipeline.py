@@ -17,6 +17,7 @@ from reconstruction_pipeline.artifacts import Artifact, SceneReport
 from reconstruction_pipeline.artifacts.base import Provenance
 from reconstruction_pipeline.artifacts.errors import Cancelled, ReconstructionError, StageFailed
 from reconstruction_pipeline.artifacts.failure import StageFailure
+from reconstruction_pipeline.artifacts.patience import patiently
 from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline.artifacts.store import ArtifactStore
 from reconstruction_pipeline.external.permission import remark
@@ -144,7 +145,9 @@ class Pipeline(dg.ConfigurableResource):
             }
             provenance = self._provenance(context, call.args, call.options.get("external"))
             artifact = replace(outcome.value, metrics=metrics, provenance=provenance)
-            earlier = _failure_of_run(store, context.partition_key, context.run.run_id)
+            earlier = patiently(
+                lambda: _failure_of_run(store, context.partition_key, context.run.run_id), far=not store.is_local
+            )
             if earlier or not (artifact.verdict.ok or self.accept_failed_gates):
                 publish_stopped_report(context, self.preset, failure=earlier, artifact=artifact)
             data_version = dg.DataVersion(str(metrics[data_version_metric])) if data_version_metric else None
