@@ -74,6 +74,7 @@ def test_runs_get_the_variables_and_volumes_of_the_services() -> None:
     volumes = {volume.split(":")[0] for volume in launcher["container_kwargs"]["volumes"]}
     named = {volume["name"] for volume in COMPOSE["volumes"].values() if volume["name"] != "reconstruction_postgres"}
     assert volumes == named | {"/var/run/docker.sock"}
+    assert launcher["container_kwargs"]["healthcheck"] == {"test": ["NONE"]}  # the image's is of the code server
     assert launcher["network"] == COMPOSE["networks"]["reconstruction"]["name"]
 
 
