@@ -35,6 +35,8 @@ class Claim:
 
 def claim(settings: Settings, url: str) -> Claim:
     """Prepare the instance and take its lock, or say who has it."""
+    from reconstruction_pipeline.orchestration.instance import open_instance
+
     use_dagster_home(settings)
     if settings.uploads_are_local:
         Path(settings.uploads).mkdir(parents=True, exist_ok=True)
@@ -47,6 +49,8 @@ def claim(settings: Settings, url: str) -> Claim:
     os.ftruncate(descriptor, 0)
     os.write(descriptor, json.dumps({"url": url}).encode())
     os.set_inheritable(descriptor, True)
+    with open_instance():
+        pass  # its tables are there before three services look for them at once
     return Claim(descriptor, url)
 
 

@@ -53,13 +53,13 @@ def serve(
 
 
 def _serve(settings: Settings, host: str, port: int, url: str) -> None:
-    import dagster as dg
     import uvicorn
 
+    from reconstruction_pipeline.orchestration.instance import open_instance
     from reconstruction_pipeline.web.app import make_app
     from reconstruction_pipeline.web.launching import GraphQLLauncher
 
-    with dg.DagsterInstance.get() as instance:
+    with open_instance() as instance:
         app = make_app(settings, instance, GraphQLLauncher(url), host=host, ui_url=settings.operation.ui_url or url)
         config = uvicorn.Config(
             app,

@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
-
 from reconstruction_pipeline.artifacts import SceneReport
 from reconstruction_pipeline.artifacts.errors import InputRejected, MissingRequirement, ReconstructionError, StageFailed
 from reconstruction_pipeline.artifacts.keys import require_safe_key, video_key
@@ -23,6 +21,7 @@ from reconstruction_pipeline.orchestration.catalog import Catalog, Entry
 from reconstruction_pipeline.orchestration.choices import MeshChoices
 from reconstruction_pipeline.orchestration.external import programs_of_run
 from reconstruction_pipeline.orchestration.ingesting import open_catalog
+from reconstruction_pipeline.orchestration.instance import open_instance
 from reconstruction_pipeline.orchestration.io_manager import open_store
 from reconstruction_pipeline.orchestration.local_run import run_job
 from reconstruction_pipeline.orchestration.names import STAGES
@@ -101,7 +100,7 @@ def reconstruct_scene(request: SceneRequest, progress: Progress, say: Callable[[
     }
     if stages := _stages(request):
         choices["stages"] = stages
-    with in_foreground(progress), dg.DagsterInstance.get() as instance:
+    with in_foreground(progress), open_instance() as instance:
         run = run_job(instance, key, choices, progress)
     if not run.success and _stopping_error(store, key, run.run_id) is None:
         raise StageFailed(f"{key}: run {run.run_id} failed; see it with 'reconstruct ui' or run again with --debug.")
