@@ -105,11 +105,13 @@ class FrameStream:
                 packet = next(packets)
             except StopIteration:
                 return
-            except av.error.FFmpegError as error:
-                self._count(error)
-                return
+            except av.error.FFmpegError:
+                # Memory lacks here, too, only where a damaged index tells of a packet larger than any.
+                self.errors += 1
+                # What the decoder still holds is good.
+                packets, packet = iter(()), None
             try:
-                frames = packet.decode()
+                frames = stream.decode(None) if packet is None else packet.decode()
             except av.error.EOFError:
                 continue
             except av.error.FFmpegError as error:

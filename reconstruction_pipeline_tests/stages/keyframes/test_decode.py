@@ -172,6 +172,17 @@ def test_a_decoder_is_held_to_its_memory(tmp_path: Path) -> None:
     assert len(list(VideoReader(path).grays(640))) == 3
 
 
+def test_an_index_that_tells_of_a_huge_packet_is_damage_and_no_lack_of_memory(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", sliding_frames(18, 160, 96))
+    data = bytearray(path.read_bytes())
+    sizes = data.index(b"stsz") + 16
+    data[sizes + 20 : sizes + 24] = (0x30000000).to_bytes(4, "big")
+    path.write_bytes(data)
+    reader = VideoReader(path)
+    assert 5 <= len(list(reader.grays(80))) <= 6, "what comes before it"
+    assert reader.problem == "" and reader.errors >= 1
+
+
 def test_a_decoder_that_hangs_is_ended(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp4", "libx264", "yuv420p", {})
     reader = VideoReader(path, limits=DecodeLimits(stall_s=0.001))
