@@ -15,13 +15,21 @@ from PIL import Image
 from reconstruction_pipeline.artifacts.guarded import ChildFailed, ChildLimits, GuardedChild
 from reconstruction_pipeline.stages.ingest import ingest
 from reconstruction_pipeline.stages.keyframes import KeyframeSettings, select_keyframes
-from reconstruction_pipeline_tests.stages.captures import sliding_frames, write_video
+from reconstruction_pipeline_tests.stages.captures import real_capture, sliding_frames, write_video
 from reconstruction_pipeline_tests.stages.damage import damaged
 from reconstruction_pipeline_tests.stages.heif_files import write_heic
 
 WORKER = "reconstruction_pipeline_tests.stages.damage_worker"
 LIMITS = ChildLimits(memory_mb=2000, stall_s=60)
 SEED = 20261121
+# What phones wrote: HEVC of 10 bits with HLG, data tracks and an edit list; H.264 uneven in time, cut, standing still.
+REAL_VIDEOS = (
+    "bad/hlg10bit_hevc_rot90_editlist_86f.mp4",
+    "bad/vfr_alvaar.mp4",
+    "bad/two_unrelated_scenes_cut.mp4",
+    "bad/static_single_photo_6s.mp4",
+)
+REAL_PHOTOS = ("gps_lund/01.jpg", "bad/jpeg_renamed.mp4")
 
 
 def encode(path: Path, codec: str, frames: list[np.ndarray], options: dict[str, str], pixels: str = "yuv420p") -> Path:
@@ -79,6 +87,7 @@ def judge(found: list[dict[str, Any]], count: int) -> None:
     assert len(found) == count
     tally = Counter(document["outcome"].split(":")[0] for document in found)
     assert not [document for document in found if document["outcome"].startswith("bad sentence")]
+    assert tally["memory"] <= count / 50, "rarely does a length claim more than the limit"
     # The damage is real and not total: some copies are refused, some give pictures.
     assert tally["rejected"] + tally["lost"] > count / 20, tally
     assert tally["decoded"] + tally["partly"] + tally["photos"] > count / 5, tally
@@ -94,6 +103,18 @@ def test_fifty_damaged_files(files: list[Path], tmp_path: Path) -> None:
 def test_five_hundred_damaged_files(files: list[Path], tmp_path: Path, part: int) -> None:
     first = SEED + 1000 + 50 * part
     judge(outcomes(files, range(first, first + 50), tmp_path), 50)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("part", range(5))
+def test_five_hundred_damaged_captures(tmp_path: Path, part: int) -> None:
+    captures = [real_capture(name) for name in REAL_VIDEOS]
+    for number, name in enumerate(REAL_PHOTOS):
+        captures.append(tmp_path / f"photo_{number}.jpg")
+        captures[-1].write_bytes(real_capture(name).read_bytes())
+    first = SEED + 2000 + 100 * part
+    judge(outcomes(captures, range(first, first + 100), tmp_path), 100)
 
 
 @pytest.mark.parametrize(
