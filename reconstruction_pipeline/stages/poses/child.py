@@ -23,8 +23,9 @@ WORKER = "reconstruction_pipeline.stages.poses.colmap_worker"
 # With -m, Python finds first what lies in the working directory: the child runs the very code of the parent.
 PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 POLL_S = 0.25
-# What tells libraries below COLMAP and NumPy how many threads they may have.
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# Libraries below COLMAP and NumPy get one thread each: COLMAP's own threads are as many as the job says, and a product
+# of matrices shared by several more is slower (they wait for each other), and need not come out the same every time.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 LAST_LINES, LAST_BYTES = 5, 4000
 # How long a child that has closed its end may take to be gone.
 GRACE_S = 30.0
@@ -69,7 +70,7 @@ class ColmapChild:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=PACKAGE_ROOT,
-                env=os.environ | dict.fromkeys(THREADS, str(job["threads"])) if "threads" in job else None,
+                env=os.environ | ONE_THREAD,
             )
         lines: queue.Queue[bytes | None] = queue.Queue()
         assert process.stdout

@@ -13,6 +13,8 @@ from reconstruction_pipeline.stages.poses.candidates import Candidate, Climb, be
 from reconstruction_pipeline.stages.poses.child import ColmapChild
 from reconstruction_pipeline.stages.poses.circle import ADVICE
 from reconstruction_pipeline.stages.poses.external import take_external
+from reconstruction_pipeline.stages.poses.first_try import FirstTry, choose
+from reconstruction_pipeline.stages.poses.frame_statistics import look_at
 from reconstruction_pipeline.stages.poses.gates import MOVE
 from reconstruction_pipeline.stages.poses.places import Places
 from reconstruction_pipeline.stages.poses.rigs import CAMERA_MODEL, described
@@ -36,7 +38,8 @@ def climb(keyframes: Keyframes, settings: PoseSettings, child: ColmapChild, scra
     count = sum(len(group["names"]) for group in groups)
     attempts: list[dict[str, Any]] = []
     candidates: list[Candidate] = []
-    why, rungs, features = "first choice", ladder(settings, ordered), None
+    first = first_try(keyframes, settings)
+    why, rungs, features = "first choice", ladder(settings, ordered, first), None
 
     def good_enough() -> bool:
         last = candidates[-1] if candidates else None
@@ -45,10 +48,11 @@ def climb(keyframes: Keyframes, settings: PoseSettings, child: ColmapChild, scra
     def attempt(level: int, rung: Rung) -> dict[str, Any]:
         nonlocal why, features
         reuse = features if rung.same_features else None
-        job = _job(keyframes, settings, groups, rung, scratch / f"rung-{level}", reuse)
+        job = map_job(keyframes, settings, groups, rung, scratch / f"rung-{level}", reuse)
         result = child.run(job)
         attempts.append({k: v for k, v in result.items() if k not in ("event", "peak_rss_mb")})
-        attempts[-1] |= {"name": rung.name, "why": why}
+        attempts[-1] |= {"name": rung.name, "why": why, "looked_at": _looked_at(rung)}
+        attempts[-1] |= {"chosen": list(first.why)} if not level else {}
         features = result["database"]
         best = best_of(result, count, level, rung.name, rung.mapper)
         if best:
@@ -80,7 +84,25 @@ def climb(keyframes: Keyframes, settings: PoseSettings, child: ColmapChild, scra
     return Climb(max(candidates, key=Candidate.rank), attempts, focal_range(groups))
 
 
-def _job(
+def first_try(keyframes: Keyframes, settings: PoseSettings) -> FirstTry:
+    """What the first rung does, chosen from the frames.
+
+    Not from those of a rig, whose neighbours in name are views of one moment, nor on a turntable, where the background
+    stands still and says nothing of the thing.
+    """
+    looked = keyframes.rig() is None and not settings.turntable
+    return choose(look_at(keyframes) if looked else None, settings, bool(keyframes.camera()["ordered"]))
+
+
+def _looked_at(rung: Rung) -> dict[str, Any]:
+    return {
+        "features": rung.features,
+        "scale": rung.scale if rung.extractor == "fast" else 1.0,
+        "overlap": rung.overlap,
+    }
+
+
+def map_job(
     keyframes: Keyframes,
     settings: PoseSettings,
     groups: list[dict[str, Any]],
@@ -88,6 +110,7 @@ def _job(
     work: Path,
     reuse: str | None,
 ) -> dict[str, Any]:
+    """What the worker is told of one rung, in the new folder `work`; `reuse`: the database of an earlier job."""
     work.mkdir()
     return {
         "task": "map",

@@ -79,7 +79,7 @@ def _by_opencv(job: dict[str, Any], database: Path) -> None:
 
     def features(name: str) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
         mask = Path(job["masks"]) / f"{name}.png" if job.get("masks") else None
-        return sift(Path(job["images"]) / name, rung["features"], rung["peak_threshold"], mask)
+        return sift(Path(job["images"]) / name, rung["features"], rung["peak_threshold"], mask, rung["scale"])
 
     with pycolmap.Database.open(database) as opened, ThreadPoolExecutor(job["threads"]) as threads:
         images = sorted(opened.read_all_images(), key=lambda image: image.name)
@@ -92,11 +92,13 @@ def _by_opencv(job: dict[str, Any], database: Path) -> None:
 
 
 def sift(
-    path: Path, most: int, peak_threshold: float, mask: Path | None = None
+    path: Path, most: int, peak_threshold: float, mask: Path | None = None, scale: float = 1.0
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
     """(N, 4) keypoints (x, y in pixels with centres at half integers, scale, angle) and (N, 128) root-SIFT.
 
     `mask`: an image of the same or another size, 0 where no features are wanted; a path without a file is no mask.
+    `scale`: of the picture that is looked at; OpenCV begins at twice that, so that a half leaves out the finest octave
+    (COLMAP's first octave 0 in place of -1).
     Raises `RuntimeError` when the image cannot be read.
     """
     import cv2
@@ -104,6 +106,11 @@ def sift(
     gray = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if gray is None:
         raise RuntimeError(f"the image {path.name} cannot be read")
+    height, width = gray.shape
+    if scale < 1.0:
+        size = max(1, round(scale * width)), max(1, round(scale * height))
+        gray = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    across, down = width / gray.shape[1], height / gray.shape[0]
     finder = cv2.SIFT_create(  # type: ignore[attr-defined]
         nfeatures=most,
         nOctaveLayers=LAYERS,
@@ -115,7 +122,10 @@ def sift(
     found, descriptors = finder.detectAndCompute(gray, _mask(mask, gray.shape))
     if descriptors is None:
         return np.zeros((0, 4), np.float32), np.zeros((0, 128), np.uint8)
-    points = np.array([[p.pt[0] + 0.5, p.pt[1] + 0.5, 0.5 * p.size, np.radians(p.angle)] for p in found], np.float32)
+    points = np.array(
+        [[across * (p.pt[0] + 0.5), down * (p.pt[1] + 0.5), 0.5 * across * p.size, np.radians(p.angle)] for p in found],
+        np.float32,
+    )
     root = np.sqrt(descriptors / np.maximum(descriptors.sum(axis=1, keepdims=True), 1e-9))
     # The order among equals depends on nothing but the image; COLMAP's own order is by scale.
     return points, np.clip(np.round(512 * root), 0, 255).astype(np.uint8)

@@ -65,7 +65,10 @@ def map_globally(job: dict[str, Any], database: Path, channel: Channel) -> list[
     if job.get("rig"):
         hold_rig_globally(options)
     if not any(group["camera_params"] for group in job["groups"]):
-        pycolmap.calibrate_view_graph(database)
+        # Its own threads measure pairs anew, each with random samples of its own.
+        calibration = pycolmap.ViewGraphCalibrationOptions()
+        calibration.random_seed = job["seed"]
+        pycolmap.calibrate_view_graph(database, calibration)
     return list(pycolmap.global_mapping(database, job["images"], models_folder(job), options=options).values())
 
 

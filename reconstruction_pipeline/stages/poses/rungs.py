@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from reconstruction_pipeline.stages.poses.first_try import OVERLAP, FirstTry, choose
 from reconstruction_pipeline.stages.poses.settings import PoseSettings
 
 # Photo sets larger than this are never matched exhaustively.
@@ -24,6 +25,7 @@ class Rung:
     init_*: what the first pair of the incremental mapper must offer.
     guided: look for more matches along the epipolar lines of pairs that have few.
     same_features: take over the features and matches of the rung before.
+    scale: of the pictures in which "fast" features are looked for.
     """
 
     name: str
@@ -41,31 +43,36 @@ class Rung:
     abs_pose_min_inliers: int = 30
     guided: bool = False
     same_features: bool = False
+    scale: float = 1.0
 
 
-def ladder(settings: PoseSettings, ordered: bool) -> tuple[Rung, ...]:
+def ladder(settings: PoseSettings, ordered: bool, first: FirstTry | None = None) -> tuple[Rung, ...]:
     """The rungs in order: each adds to what the one before looked at, or looks at it in another way.
+
+    `first`: what the first of them does, as the frames say; without it, what it does when nothing is known of them.
 
     Guided matching comes last: it finds more matches, and less precise ones. Measured: on a video of blur all through
     61 of 64 images in place of 50, and on weak texture twice the error of the path.
     """
+    first = first or choose(None, settings, ordered)
     quick = Rung(
         name="quick",
-        features=settings.features if ordered else min(settings.features, settings.photo_features),
+        features=first.features,
         extractor="fast",
         peak_threshold=0.0067,
-        overlap=settings.overlap,
+        overlap=first.overlap,
         similar=settings.similar,
         exhaustive_up_to=settings.exhaustive_up_to,
+        scale=first.scale,
     )
     more = replace(
         quick,
         name="more features and pairs",
-        features=max(8192, settings.features),
+        features=max(8192, settings.features or 0),
         extractor="thorough",
         peak_threshold=0.004,
         affine=not ordered,  # ten times the work; the frames of a video are never far apart
-        overlap=2 * settings.overlap,
+        overlap=2 * (settings.overlap or OVERLAP),
         similar=2 * settings.similar,
     )
     every = replace(more, name="every pair", exhaustive=True, same_features=True)

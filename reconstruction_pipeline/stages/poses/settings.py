@@ -15,9 +15,11 @@ class PoseSettings:
     """camera_model: COLMAP's name; one camera is shared by all images of a size and focal length.
 
     feature_type: "SIFT"; learned features need a COLMAP built with ONNX.
-    features: most SIFT features per frame of a video on the first try: many, for precision, as each frame is
-        compared with few others. photo_features: the same for photos, compared with many.
-    overlap: in a video, how many following frames each frame is matched with.
+    features: most SIFT features per picture on the first try. photo_features: the same for photos alone, which are
+        compared with many others.
+    feature_scale: of the pictures that features are looked for in, on the first try; 0.5 leaves out the finest octave.
+    overlap: in a video, how many following frames each frame is matched with on the first try.
+        Each of these four is chosen from the frames where it is None (`first_try.py`).
     exhaustive_up_to: photo sets up to this size match every pair, larger ones the most similar pairs.
     similar: how many most similar images each photo (a quarter as many for video frames, to close loops)
         is matched with.
@@ -40,9 +42,10 @@ class PoseSettings:
 
     camera_model: str = "SIMPLE_RADIAL"
     feature_type: str = "SIFT"
-    features: int = 3000
-    photo_features: int = 2500
-    overlap: int = 5
+    features: int | None = None
+    photo_features: int | None = None
+    feature_scale: float | None = None
+    overlap: int | None = None
     exhaustive_up_to: int = 60
     similar: int = 16
     max_size: int = 1024

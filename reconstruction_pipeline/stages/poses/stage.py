@@ -62,7 +62,7 @@ REPORTED = (
 )
 
 # What is kept of each rung that was tried.
-RECORDED = ("name", "why", "registered", "points", "folded", "failed")
+RECORDED = ("name", "why", "looked_at", "chosen", "registered", "points", "folded", "failed")
 
 
 def estimate_poses(

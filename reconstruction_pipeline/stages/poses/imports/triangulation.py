@@ -133,6 +133,7 @@ def _match(job: dict[str, Any], database: Path, pairs: list[tuple[str, str]]) ->
     matching.num_threads = job["threads"]
     verification = pycolmap.TwoViewGeometryOptions()
     verification.ransac.random_seed = job["seed"]
+    verification.detect_watermark = False
     pairing = pycolmap.ImportedPairingOptions()
     pairing.match_list_path = str(listing)
     pycolmap.match_image_pairs(
