@@ -43,14 +43,14 @@ def restart_postgres(site: Site, seed: int, times: int = 5) -> Row:
     if good < times:
         outcome += f"; {times - good} failed and succeeded when run again"
     if refused:
-        outcome += f"; {refused} first requests to the UI after a restart were refused, the next worked"
+        outcome += f"; {refused} requests to the UI were refused after restarts, those asked again worked"
     return Row("PostgreSQL restarted during a run", times, "none where it went on, else the step at work", outcome)
 
 
 def _launch(site: Site, key: str, attempts: int = 3) -> tuple[str, int]:
     """Start a run as a person would, who asks once more where the web server says that it has lost its database.
 
-    Dagster's keeps a connection open and learns only by using it that the database was restarted.
+    Dagster's keeps connections open (for runs, events and schedules) and learns only by using one that it is dead.
     """
     for refused in range(attempts):
         try:
