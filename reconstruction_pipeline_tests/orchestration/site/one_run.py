@@ -1,4 +1,7 @@
-"""A whole line of stand-ins by the process executor, in this process's children: `python -m … FOLDER`."""
+"""A whole line of stand-ins by the process executor, in this process's children: `python -m … FOLDER`.
+
+Those import this module too, and so it imports no more than Dagster.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from reconstruction_pipeline.orchestration.catalog import Catalog, Entry
 from reconstruction_pipeline.orchestration.names import JOB, VIDEOS
-from reconstruction_pipeline.settings import load_settings, use_dagster_home
-from reconstruction_pipeline_tests.stages.captures import sliding_frames, write_video
 
 
 def job() -> dg.JobDefinition:
@@ -22,7 +22,10 @@ def job() -> dg.JobDefinition:
 
 def main(folder: Path) -> None:
     """Register a video and run the line."""
+    from reconstruction_pipeline.orchestration.catalog import Catalog, Entry
+    from reconstruction_pipeline.settings import load_settings, use_dagster_home
     from reconstruction_pipeline_tests.orchestration.site import one_run  # by its name, for its children
+    from reconstruction_pipeline_tests.stages.captures import sliding_frames, write_video
 
     settings = load_settings()
     use_dagster_home(settings)

@@ -7,6 +7,7 @@ exists it works on and on; it consumes `die/<function>` and kills itself as the 
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ import numpy as np
 from reconstruction_pipeline.artifacts import Artifact, CameraPoses, DepthMaps, Verdict
 from reconstruction_pipeline.artifacts.progress import Progress
 from reconstruction_pipeline_tests import analytic_scene
+from reconstruction_pipeline_tests.orchestration.site import BEGAN
 from reconstruction_pipeline_tests.report import scenes
 
 MAKERS: dict[str, Callable[[Path], Artifact]] = {
@@ -56,8 +58,16 @@ def stand_in(entry: str, *args: Any, progress: Progress, **options: Any) -> Arti
     made = MAKERS[entry](workspace)
     if not made.previews():
         scenes.draw(made.path("previews", "preview.jpg"), (320, 180), len(function))
-    note(steering, "ended", function, seconds=time.monotonic() - began)
+    note(steering, "ended", function, seconds=time.monotonic() - began, cpu=time.process_time() - BEGAN)
     return replace(made, verdict=Verdict())  # the gates of a report's example are not the stages'
+
+
+def itself(entry: str, *args: Any, progress: Progress, **options: Any) -> Artifact:
+    """The stage itself, and a note of the processor time that it took."""
+    module, function = entry.split(":")
+    made: Artifact = getattr(importlib.import_module(module), function)(*args, progress=progress, **options)
+    note(Path(os.environ["STAND_INS"]), "ended", function, cpu=time.process_time() - BEGAN)
+    return made
 
 
 def note(folder: Path, what: str, function: str, **more: object) -> None:
