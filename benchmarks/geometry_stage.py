@@ -76,7 +76,8 @@ def _mesh(at: Path, preset: Any, _: Any) -> None:
     from reconstruction_pipeline.stages.mesh import extract_mesh
 
     extract_mesh(
-        GaussianSplats(at / "splats"), CameraPoses(at / "poses"), preset.mesh, at / "mesh", NullProgress()
+        GaussianSplats(at / "splats"), CameraPoses(at / "poses"), preset.mesh, at / "mesh", NullProgress(),
+        depth_maps=DepthMaps(at / "depth"),
     )  # fmt: skip
 
 

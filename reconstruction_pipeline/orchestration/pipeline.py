@@ -143,7 +143,8 @@ class Pipeline(dg.ConfigurableResource):
                 "peak_rss_mb": outcome.peak_rss_mb,
                 **({"accepted_failed_gates": True} if self.accept_failed_gates else {}),
             }
-            provenance = self._provenance(context, call.args, call.options.get("external"))
+            read = (*call.args, *(value for value in call.options.values() if isinstance(value, Artifact)))
+            provenance = self._provenance(context, read, call.options.get("external"))
             artifact = replace(outcome.value, metrics=metrics, provenance=provenance)
             earlier = patiently(
                 lambda: _failure_of_run(store, context.partition_key, context.run.run_id), far=not store.is_local

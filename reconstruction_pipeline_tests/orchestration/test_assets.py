@@ -35,7 +35,7 @@ def test_definitions_load_and_have_the_contracts_names() -> None:
     parents = {key.path[-1]: {p.path[-1] for p in graph.get(key).parent_keys} for key in graph.get_all_asset_keys()}
     assert parents["depth_maps"] == {"camera_poses"}
     assert parents["gaussian_splats"] == {"camera_poses", "depth_maps"}
-    assert parents["mesh"] == {"gaussian_splats", "camera_poses"}
+    assert parents["mesh"] == {"gaussian_splats", "camera_poses", "depth_maps"}
     for name in ("camera_poses", "depth_maps", "gaussian_splats", "mesh", "compressed_splats"):
         node = graph.get(dg.AssetKey(name)).assets_def
         assert node.op.pool == GPU_POOL

@@ -35,6 +35,36 @@ def drop_small_components(vertices: Vertices, faces: Faces, share: float = MIN_S
     return compact(vertices, faces[keep[component]])
 
 
+def without_strips(vertices: Vertices, faces: Faces, rings: int) -> tuple[Vertices, Faces]:
+    """Without what is narrower than about twice `rings` faces: an opening, by faces that touch the border or a gap.
+
+    A surface that is seen from one side ends in fringes and shreds where views begin to disagree. What is closed has no
+    border, however thin it is.
+    """
+    kept = np.ones(len(faces), np.bool_)
+    outside = np.zeros(len(vertices), np.bool_)
+    outside[np.concatenate(border_edges(faces))] = True
+    for _ in range(rings):
+        kept &= ~outside[faces].any(axis=1)
+        outside[faces[~kept]] = True
+    core = np.zeros(len(vertices), np.bool_)
+    for _ in range(rings):
+        core[:] = False
+        core[faces[kept]] = True
+        kept |= core[faces].any(axis=1)
+    return compact(vertices, faces[kept]) if kept.any() else (vertices, faces)
+
+
+def border_edges(faces: Faces) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Starts and ends (E,) of the directed edges that only one face has."""
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
+    low, high = edges.min(axis=1), edges.max(axis=1)
+    key = low * (int(edges.max(initial=0)) + 1) + high
+    _, inverse, counts = np.unique(key, return_inverse=True, return_counts=True)
+    border = edges[counts[inverse] == 1].astype(np.int32)
+    return border[:, 0], border[:, 1]
+
+
 def compact(vertices: Vertices, faces: Faces) -> tuple[Vertices, Faces]:
     """Without faces that have no area or repeat one, and without vertices that no face uses."""
     distinct = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
@@ -93,9 +123,7 @@ def fill_small_holes(vertices: Vertices, faces: Faces, max_edges: int) -> tuple[
 
 def border_loops(faces: Faces) -> list[list[int]]:
     """Closed loops of directed edges that only one face has; loops that meet at a vertex are left out."""
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    _, inverse, counts = np.unique(np.sort(edges, axis=1), axis=0, return_inverse=True, return_counts=True)
-    border = edges[counts[inverse.ravel()] == 1]
+    border = np.column_stack(border_edges(faces))
     starts, times = np.unique(border[:, 0], return_counts=True)
     unique = set(starts[times == 1].tolist())
     following = {int(a): int(b) for a, b in border if int(a) in unique}

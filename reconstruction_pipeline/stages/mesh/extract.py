@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from reconstruction_pipeline.artifacts.camera_poses import CameraPoses
 from reconstruction_pipeline.artifacts.covisibility import select_neighbours
+from reconstruction_pipeline.artifacts.depth_maps import DepthMaps
 from reconstruction_pipeline.artifacts.errors import StageFailed
 from reconstruction_pipeline.artifacts.gaussian_splats import GaussianSplats
 from reconstruction_pipeline.artifacts.mesh import Mesh
@@ -31,6 +32,12 @@ STAGE = "mesh"
 NEIGHBOURS = 8
 MIN_WEIGHT = 1.0
 """A voxel counts as seen once the cosines of the views that saw it add up to this."""
+FLAT_TOLERANCE = 1.6
+"""What was made flat in every picture by itself differs more between them than what was rendered, by this factor."""
+STRIP_RINGS = 2
+"""Strips and fringes of at most twice as many faces from border to border are no surface."""
+MOST_TRUNCATION = 1.75
+"""Times the narrowest: a wide band fills what is thin."""
 SHREDS = 0.05
 """Where the table was removed, parts smaller than this share of the largest are what was left of it."""
 
@@ -42,17 +49,21 @@ def extract_mesh(
     workspace: Path,
     progress: Progress,
     external: ExternalStage | None = None,
+    depth_maps: DepthMaps | None = None,
 ) -> Mesh:
     """Mesh of the scene, in `workspace`.
 
     Depth is rendered from every captured view, kept where it is opaque, of one layer, not grazing and
     confirmed by other views, and fused into a signed distance field whose zero level is cleaned, reduced,
     coloured and textured from the pictures. What the masks of `poses` ignore gives neither depth nor colour:
-    training did not look at it, so that anything may stand there. With `external`, another program makes the surface,
-    which is coloured, textured and judged alike. Raises `StageFailed` when nothing is left, MissingRequirement for a
+    training did not look at it, so that anything may stand there. `depth_maps` are fused, too, as they are finer, and
+    say which surfaces are too plain to be measured: these are made flat. Without them, nothing is, and the metric
+    `depth_sources` says so. With `external`, another program makes the surface, which is coloured, textured and judged
+    alike. Raises `StageFailed` when nothing is left, MissingRequirement for a
     USDZ without usd-core.
     """
     from reconstruction_pipeline.stages.mesh.gates import measure, verdict_of
+    from reconstruction_pipeline.stages.mesh.measured_depth import confirmed, evened_out, measured_surfaces
     from reconstruction_pipeline.stages.mesh.region import FAR_PERCENT, cut_to_object, region_of
     from reconstruction_pipeline.stages.mesh.rendered_depth import keep_agreed, render_depths, without_ignored
     from reconstruction_pipeline.stages.mesh.usd import require_usd
@@ -63,15 +74,25 @@ def extract_mesh(
     shots = _shots(poses, settings.render_side)
     gaussians = splats.gaussians()
     surfaces = render_depths(
-        gaussians, shots.views, settings, lambda share: progress.report(STAGE, 50 * share, 100, "depth")
+        gaussians, shots.views, settings, lambda share: progress.report(STAGE, 40 * share, 100, "depth")
     )
-    surfaces = keep_agreed(without_ignored(surfaces, shots.counts), select_neighbours(model, NEIGHBOURS), settings)
+    neighbours = select_neighbours(model, NEIGHBOURS)
+    surfaces = keep_agreed(without_ignored(surfaces, shots.counts), neighbours, settings)
+    measured: list[SurfaceView] = []
+    if depth_maps is not None and external is None:
+        maps = measured_surfaces(depth_maps, model, settings)
+        surfaces = evened_out(
+            surfaces, maps, shots.pictures, settings,
+            lambda share: progress.report(STAGE, 40 + 10 * share, 100, "plain surfaces"),
+        )  # fmt: skip
+        surfaces = keep_agreed(surfaces, neighbours, settings, FLAT_TOLERANCE)
+        measured = confirmed(maps, surfaces, settings)
     cut = cut_to_object(surfaces, settings) if settings.crop or settings.without_table else None
     if cut is not None:
-        surfaces, shots = cut.surfaces, shots.without(cut.gone)
+        surfaces, shots, measured = cut.surfaces, shots.without(cut.gone), cut.applied(measured)
     region = region_of(surfaces, settings, 0.0 if cut is not None and cut.box is not None else FAR_PERCENT)
     if external is None:
-        vertices, faces, numbers = _surface(surfaces, region, settings, progress)
+        vertices, faces, numbers = _surface(surfaces + measured, region, settings, progress)
     else:
         from reconstruction_pipeline.stages.mesh.external import surface_externally
 
@@ -79,6 +100,7 @@ def extract_mesh(
         vertices, faces = (vertices, faces) if cut is None else cut.trim(vertices, faces)
     mesh = _coloured(vertices, faces, shots, region.voxel, progress)
     metrics = {"backend": "tsdf_cpu", "fallback_level": 0} | measure(mesh, surfaces, model, region.voxel) | numbers
+    metrics["depth_sources"] = "rendered and measured" if measured else "rendered alone"
     full = _shots(poses, settings.texture_side)
     metrics |= _write(
         workspace, mesh, full if cut is None else full.without(cut.gone), shots, region, settings, progress
@@ -150,8 +172,9 @@ def _surface(
     from reconstruction_pipeline.stages.mesh.tsdf import DepthView, fuse
 
     low, high, voxel = region
+    truncation = _truncation(surfaces, voxel, settings)
     field = fuse(
-        [DepthView(s.depth, s.cosine, s.view) for s in surfaces], low, high, voxel, settings.truncation_voxels,
+        [DepthView(s.depth, s.cosine, s.view) for s in surfaces], low, high, voxel, truncation,
         settings.threads, lambda share: progress.report(STAGE, 50 + 15 * share, 100, "fusing"),
     )  # fmt: skip
     vertices, faces = extract_surface(field, MIN_WEIGHT)
@@ -159,7 +182,8 @@ def _surface(
         raise StageFailed(EMPTY)
     progress.report(STAGE, 70, 100, f"{len(faces)} faces")
     extracted = len(faces)
-    vertices, faces = clean.drop_small_components(*clean.compact(vertices, faces))
+    vertices, faces = clean.without_strips(*clean.compact(vertices, faces), STRIP_RINGS)
+    vertices, faces = clean.drop_small_components(vertices, faces)
     vertices, faces = clean.fill_small_holes(vertices, faces, settings.max_hole_edges)
     vertices = clean.smooth(vertices, faces, settings.smoothing_rounds)
     vertices, faces = clean.decimate(vertices, faces, settings.max_faces)
@@ -167,6 +191,13 @@ def _surface(
     vertices, faces = clean.drop_small_components(vertices, faces, shreds)
     vertices = denoise(vertices, faces, settings.denoising_rounds, settings.denoising_sigma)
     return vertices, faces, {"extracted_faces": extracted}
+
+
+def _truncation(surfaces: list[SurfaceView], voxel: float, settings: MeshSettings) -> float:
+    """Half the band's width in voxels: views that agree must lie within it, or the surface tears between them."""
+    typical = float(np.median([np.median(s.depth[s.depth > 0]) for s in surfaces if s.depth.any()]))
+    wanted = settings.depth_tolerance * typical / voxel
+    return float(np.clip(wanted, settings.truncation_voxels, MOST_TRUNCATION * settings.truncation_voxels))
 
 
 def _coloured(

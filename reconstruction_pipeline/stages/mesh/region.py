@@ -59,6 +59,14 @@ class Cut(NamedTuple):
         box = None if self.box is None else [round(float(x), 4) for x in (*self.box.low, *self.box.high)]
         return {"crop_box": box, "table_removed": self.table is not None}
 
+    def applied(self, surfaces: list[SurfaceView]) -> list[SurfaceView]:
+        """Other depth of the same scene, cut alike."""
+        if self.box is not None:
+            surfaces = [only(s, self.box.holds(s)) for s in surfaces]
+        if self.table is not None:
+            surfaces = [only(s, (s.depth > 0) & ~self.table.is_below(s, self.clearance)) for s in surfaces]
+        return surfaces
+
     def trim(self, vertices: Floats, faces: npt.NDArray[np.int32]) -> tuple[Floats, npt.NDArray[np.int32]]:
         """A mesh without the faces that reach out of the box or down to the table; `StageFailed` if none is left."""
         kept = np.ones(len(vertices), np.bool_)

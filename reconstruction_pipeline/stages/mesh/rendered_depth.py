@@ -26,11 +26,13 @@ SAME_SURFACE = 0.05
 
 
 class SurfaceView(NamedTuple):
-    """`depth` (H, W) float32, 0 where unknown; `cosine` (H, W) float32 of the angle between ray and normal."""
+    """`depth` (H, W) float32, 0 where unknown; `cosine` (H, W) float32 of the angle between ray and normal; `opaque`
+    (H, W) where there is something, if at an unknown depth (None: not known)."""
 
     depth: Floats
     cosine: Floats
     view: PinholeView
+    opaque: npt.NDArray[np.bool_] | None = None
 
 
 def render_depths(
@@ -63,7 +65,7 @@ def surface_view(alpha: Floats, median: Floats, view: PinholeView, settings: Mes
     opaque = np.where((alpha >= settings.min_alpha) & (median > 0), median, 0).astype(np.float32)
     depth = smooth(opaque)
     cosine = viewing_cosine(depth, view)
-    return SurfaceView(np.where(cosine >= settings.min_cosine, depth, 0).astype(np.float32), cosine, view)
+    return SurfaceView(np.where(cosine >= settings.min_cosine, depth, 0).astype(np.float32), cosine, view, opaque > 0)
 
 
 def smooth(depth: Floats) -> Floats:
@@ -124,17 +126,25 @@ def _reach(depth, y, x, dy, dx):  # type: ignore[no-untyped-def]
 def without_ignored(surfaces: list[SurfaceView], counts: Sequence[npt.NDArray[np.bool_] | None]) -> list[SurfaceView]:
     """Set to unknown what does not count: `counts` (H, W) per view, None where all of it does."""
     return [
-        s if seen is None else s._replace(depth=np.where(seen, s.depth, 0).astype(np.float32))
+        s
+        if seen is None
+        else s._replace(
+            depth=np.where(seen, s.depth, 0).astype(np.float32), opaque=None if s.opaque is None else s.opaque & seen
+        )
         for s, seen in zip(surfaces, counts, strict=True)
     ]
 
 
-def keep_agreed(surfaces: list[SurfaceView], neighbours: list[list[int]], settings: MeshSettings) -> list[SurfaceView]:
-    """Set to unknown what too few of the neighbouring views confirm, or more look through than confirm."""
+def keep_agreed(
+    surfaces: list[SurfaceView], neighbours: list[list[int]], settings: MeshSettings, leniency: float = 1.0
+) -> list[SurfaceView]:
+    """Set to unknown what too few of the neighbouring views confirm, within `leniency` times the tolerance of the
+    settings, or more look through than confirm.
+    """
     result = []
     for surface, others in zip(surfaces, neighbours, strict=True):
         seen = [(surfaces[j].depth, surfaces[j].view) for j in others]
-        agree, through, _ = agreement(surface.depth, surface.view, seen, settings.depth_tolerance)
+        agree, through, _ = agreement(surface.depth, surface.view, seen, leniency * settings.depth_tolerance)
         needed = min(settings.min_consistent, len(others))
         kept = (agree >= needed) & (through <= agree)
         result.append(surface._replace(depth=np.where(kept, surface.depth, 0).astype(np.float32)))

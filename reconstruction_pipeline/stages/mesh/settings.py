@@ -32,8 +32,10 @@ class MeshSettings:
     """Views agree about a surface when their depths differ by less than this share."""
     min_consistent: int = 2
     """Other views that must agree (fewer where there are fewer)."""
+    plain_reach: float = 0.08
+    """Share of a picture's longest side over which depth without texture and without measured depth is smoothed."""
     truncation_voxels: float = 4.0
-    """Half the width of the distance field's band."""
+    """Half the width of the distance field's band, at least."""
     smoothing_rounds: int = 10
     """Rounds of Taubin smoothing of the surface."""
     denoising_rounds: int = 25

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def compile_all() -> None:
-    """Make a tiny mesh once, which fills numba's cache on disk; about 8 s of one core at first.
+    """Make a tiny mesh once, which fills numba's cache on disk; about 11 s of one core at first.
 
     The rasteriser of the Gaussians is not part of it: see `kernels.warmup`.
     """
@@ -15,6 +15,7 @@ def compile_all() -> None:
     from reconstruction_pipeline.stages.mesh.colour import colour_vertices
     from reconstruction_pipeline.stages.mesh.denoise import denoise
     from reconstruction_pipeline.stages.mesh.files import TriangleMesh
+    from reconstruction_pipeline.stages.mesh.measured_depth import evened_out
     from reconstruction_pipeline.stages.mesh.rendered_depth import keep_agreed, surface_view
     from reconstruction_pipeline.stages.mesh.settings import MeshSettings
     from reconstruction_pipeline.stages.mesh.surface_nets import extract_surface
@@ -26,6 +27,8 @@ def compile_all() -> None:
     settings = MeshSettings(threads=1)
     wall = np.full((32, 48), 2, np.float32)
     surfaces = [surface_view(np.ones_like(wall), wall, view, settings)] * 2
+    blank = [np.zeros((32, 48, 3), np.uint8)] * 2
+    surfaces = evened_out(surfaces, list(surfaces), blank, settings, lambda _: None)
     surfaces = keep_agreed(surfaces, [[1], [0]], settings)
     field = fuse([DepthView(s.depth, s.cosine, s.view) for s in surfaces], np.full(3, -1.0), np.full(3, 3.0), 0.1, 4, 1)
     vertices, faces = extract_surface(field, 1.0)

@@ -35,6 +35,32 @@ def test_a_lone_small_mesh_stays() -> None:
     assert len(clean.drop_small_components(vertices, faces)[1]) == 20
 
 
+def _sheet(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """A grid of `width` x `height` squares in the plane z = 0."""
+    x, y = np.meshgrid(np.arange(width + 1.0), np.arange(height + 1.0))
+    low = (np.arange(height)[:, None] * (width + 1) + np.arange(width)).ravel()
+    quad = np.stack([low, low + 1, low + width + 2, low + width + 1], axis=1)
+    faces = np.concatenate([quad[:, [0, 1, 2]], quad[:, [0, 2, 3]]]).astype(np.int32)
+    return np.column_stack([x.ravel(), y.ravel(), np.zeros(x.size)]), faces
+
+
+def test_strips_go_and_surfaces_and_thin_closed_things_stay() -> None:
+    """A sheet with a fringe of two squares' width, and a tube as thin as that."""
+    vertices, faces = _sheet(30, 30)
+    squares = vertices[faces].mean(axis=1)
+    fringe = (squares[:, 0] > 20) & (squares[:, 1] > 8) & (squares[:, 1] < 10)
+    faces = faces[(squares[:, 0] < 20) | fringe]
+    tube = trimesh.creation.capsule(height=20, radius=0.4, count=(8, 8))
+    both = np.vstack([vertices, np.array(tube.vertices) + np.array([50, 0, 0])])
+    faces = np.vstack([faces, np.array(tube.faces) + len(vertices)]).astype(np.int32)
+    kept, left = clean.without_strips(both, faces, 2)
+    of_sheet = kept[kept[:, 0] < 40]
+    assert 20 <= of_sheet[:, 0].max() <= 22 and len(of_sheet) > 430
+    assert np.count_nonzero(kept[left][:, :, 0].min(axis=1) > 40) == len(tube.faces)
+    strip = _sheet(30, 2)
+    assert len(clean.without_strips(*strip, 2)[1]) == len(strip[1]), "nothing at all would be left"
+
+
 def test_degenerate_and_double_faces_and_unused_vertices_go() -> None:
     vertices = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [2, 0, 0], [9, 9, 9]], float)
     faces = np.array([[0, 1, 2], [1, 2, 0], [0, 1, 3], [0, 0, 2]], np.int32)

@@ -99,6 +99,18 @@ def test_colours_are_those_of_the_scene(inputs, extracted) -> None:
     assert np.median(np.abs(found - model.rgb[close])) < 20
 
 
+def test_measured_depth_is_fused_where_there_is_some(inputs, extracted, tmp_path: Path) -> None:
+    poses, splats, _ = inputs
+    mesh = extract_mesh(splats, poses, SETTINGS, tmp_path / "out", NullProgress(), depth_maps=DepthMaps(splats.folder))
+    assert mesh.metrics["depth_sources"] == "rendered and measured"
+    assert extracted[0].metrics["depth_sources"] == "rendered alone"
+    vertices = np.asarray(mesh.trimesh().vertices)
+    wall = np.abs(vertices @ WALL_NORMAL - WALL_OFFSET) / np.linalg.norm(WALL_NORMAL)
+    nearest = np.minimum(np.minimum(wall, np.abs(vertices[:, 1] - FLOOR_Y)), np.abs(vertices[:, 2] - BOX_LOW[2]))
+    assert np.median(nearest) < 0.5 * mesh.metrics["voxel_size"]
+    assert mesh.metrics["coverage"] > 0.8
+
+
 def test_no_surface_fails_in_words(inputs, tmp_path: Path) -> None:
     faint = _splats(tmp_path / "faint", inputs[0], inputs[2].depths, 0.02)
     with pytest.raises(StageFailed, match="no surface"):
