@@ -81,6 +81,8 @@ def test_one_stage_runs_alone_on_what_is_stored(line: Line) -> None:
     before = open_store().current_version("keyframes", line.key)
     assert line.run("mesh").success
     assert line.stages.calls == ["extract_mesh"]
+    read = open_store().manifest("mesh", line.key).provenance.inputs
+    assert set(read) == {"gaussian_splats", "camera_poses", "depth_maps"}, "what comes as an option is lineage, too"
     assert open_store().current_version("keyframes", line.key) == before
 
 
