@@ -89,6 +89,8 @@ def _complete(decoded_s: float, promised_s: float, errors: int) -> Gate:
     share = min(decoded_s / promised_s, 1.0) if promised_s > 0 else 1.0
     whole = share >= 0.9 and errors == 0
     message = f"{decoded_s:.1f} of {promised_s:.1f} s decode" + (f", with {errors} damaged packets." if errors else ".")
+    if not whole:
+        message = f"The file is damaged or cut off: {message}"
     return Gate("complete", whole, "warn", message, share, 0.9, "" if whole else "Copy the file again from the camera.")
 
 
