@@ -1,0 +1,1 @@
+"""The composed deployment of docker/compose.yaml, as a whole."""
