@@ -22,6 +22,9 @@ from reconstruction_pipeline.presets import PRESETS, Preset
 
 Clock = Callable[[], float]
 
+DENSE_SHARE = 0.8
+"""Of the cap, whatever the default."""
+
 
 def depth(project: Path, folder: Path, preset: Preset, clock: Clock) -> dict[str, float]:
     """Make the depth maps in FOLDER/depth; `seconds` that it took."""
@@ -46,6 +49,7 @@ def train(
     poses, fusing = CameraPoses(project), [0.0]
     model = poses.model()
     settings = replace(preset.gaussian_splats, seconds=seconds, steps=None, seed=seed, device="cpu", segment=False)
+    settings = replace(settings, dense_share=DENSE_SHARE if dense else 0.0)
 
     def fused(names: Sequence[str]) -> Points | None:
         started = clock()

@@ -54,7 +54,9 @@ def gaussian_splats(
     started = time.perf_counter()
     model = poses.model()
     views = views_of(model, poses.image_path, poses.mask_path, depth_maps if settings.depth_weight > 0 else None)
-    dense_for = None if depth_maps is None else partial(dense_points_of, poses, depth_maps)
+    dense_for = None
+    if depth_maps is not None and settings.dense_share > 0:
+        dense_for = partial(dense_points_of, poses, depth_maps)
     result = train_scene(
         views,
         points_of(model),

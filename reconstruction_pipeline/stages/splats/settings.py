@@ -72,7 +72,8 @@ class TrainSettings:
     """Only every so many steps compare depth, which costs about half a rendering more."""
 
     dense_share: float = 0.8
-    """Dense points are added up to this share of the cap; MCMC places the rest where the error is."""
+    """Dense points are added up to this share of the cap; MCMC places the rest where the error is. 0: none
+    are made, and training starts from the sparse points."""
     initial_opacity: float = 0.5
     initial_scale: float = 0.6
     """Sigma of an initial Gaussian in units of the RMS distance to its three nearest neighbours."""

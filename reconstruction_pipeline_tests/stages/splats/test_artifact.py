@@ -63,6 +63,12 @@ def depth_maps(tiny_scene, tmp_path):
     return DepthMaps(folder)
 
 
+def test_training_can_start_from_the_sparse_points_alone(poses, depth_maps, tmp_path):
+    settings = replace(SETTINGS, steps=10, dense_share=0.0)
+    splats = gaussian_splats(poses, depth_maps, settings, tmp_path / "out", RecordingProgress())
+    assert splats.metrics["dense_points"] == 0 and splats.metrics["initial_points"] > 0
+
+
 def test_artifacts_in_artifact_out(poses, depth_maps, tmp_path):
     progress = RecordingProgress()
     splats = gaussian_splats(poses, depth_maps, SETTINGS, tmp_path / "out", progress, tmp_path / "saved")
