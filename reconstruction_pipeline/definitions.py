@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import dagster as dg
 
 from reconstruction_pipeline.orchestration.assets import ASSETS
@@ -30,3 +32,7 @@ defs = dg.Definitions(
     resources={"artifacts": ArtifactIOManager(), "pipeline": Pipeline()},
     executor=executor_for(load_settings()),
 )
+
+# All of this stays as long as the process. Every step is one, and would spend half a second at its end looking it
+# through for garbage.
+gc.freeze()
