@@ -99,7 +99,8 @@ def extract_mesh(
         vertices, faces, numbers = surface_externally(splats, poses, settings, workspace, progress, external)
         vertices, faces = (vertices, faces) if cut is None else cut.trim(vertices, faces)
     mesh = _coloured(vertices, faces, shots, region.voxel, progress)
-    metrics = {"backend": "tsdf_cpu", "fallback_level": 0} | measure(mesh, surfaces, model, region.voxel) | numbers
+    quality = measure(mesh, surfaces, model, region.voxel, settings.depth_tolerance)
+    metrics = {"backend": "tsdf_cpu", "fallback_level": 0} | quality | numbers
     metrics["depth_sources"] = "rendered and measured" if measured else "rendered alone"
     full = _shots(poses, settings.texture_side)
     metrics |= _write(

@@ -20,9 +20,11 @@ WITHIN_VOXELS = 2.0
 MIN_INSIDE = 0.99
 
 
-def measure(mesh: TriangleMesh, surfaces: list[SurfaceView], model: ColmapModel, voxel: float) -> dict[str, Any]:
+def measure(
+    mesh: TriangleMesh, surfaces: list[SurfaceView], model: ColmapModel, voxel: float, tolerance: float
+) -> dict[str, Any]:
     """Numbers of the mesh; `coverage` is against the depth that was fused, `inside_bounds` against twice the box
-    of cameras and sparse points."""
+    of cameras and sparse points. `tolerance`: the share of their depth by which views may differ that agree."""
     _, sizes = component_of_faces(mesh.faces, len(mesh.vertices))
     known = np.vstack([model.xyz, model.centers])
     low, high = known.min(axis=0), known.max(axis=0)
@@ -34,13 +36,15 @@ def measure(mesh: TriangleMesh, surfaces: list[SurfaceView], model: ColmapModel,
         "components": len(sizes),
         "largest_component_share": round(float(sizes.max() / sizes.sum()), 4),
         "inside_bounds": round(float(inside.mean()), 4),
-        "coverage": round(coverage(mesh, surfaces, WITHIN_VOXELS * voxel), 4),
+        "coverage": round(coverage(mesh, surfaces, WITHIN_VOXELS * voxel, tolerance), 4),
         "voxel_size": float(f"{voxel:.5g}"),
     }
 
 
-def coverage(mesh: TriangleMesh, surfaces: list[SurfaceView], reach: float) -> float:
-    """Share of the known depth of evenly chosen views that the mesh meets within `reach` along the ray."""
+def coverage(mesh: TriangleMesh, surfaces: list[SurfaceView], reach: float, tolerance: float) -> float:
+    """Share of the known depth of evenly chosen views that the mesh meets along the ray, within `reach` or, where that
+    is more, within the share `tolerance` of the depth: the mesh lies between views that agree.
+    """
     from reconstruction_pipeline.stages.mesh.zbuffer import render_mesh
 
     nothing = np.empty((len(mesh.vertices), 0), np.float32)
@@ -49,7 +53,9 @@ def coverage(mesh: TriangleMesh, surfaces: list[SurfaceView], reach: float) -> f
         depth = surfaces[i].depth
         found = render_mesh(mesh.vertices, mesh.faces, nothing, surfaces[i].view).depth
         known += int(np.count_nonzero(depth))
-        met += int(np.count_nonzero((depth > 0) & (found > 0) & (np.abs(found - depth) < reach)))
+        met += int(
+            np.count_nonzero((depth > 0) & (found > 0) & (np.abs(found - depth) < np.maximum(reach, tolerance * depth)))
+        )
     return met / max(known, 1)
 
 
@@ -80,7 +86,7 @@ def verdict_of(metrics: dict[str, Any], settings: MeshSettings) -> list[Gate]:
             "mesh_coverage",
             covered >= settings.accepted_coverage,
             "warn",
-            f"the mesh meets {100 * covered:.0f} % of the depth that the views agree on within two voxels.",
+            f"the mesh meets {100 * covered:.0f} % of the depth that the views agree on.",
             covered,
             settings.accepted_coverage,
             "Thin or far things are finer than a voxel: choose a preset with a higher resolution.",

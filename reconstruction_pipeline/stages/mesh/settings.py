@@ -60,7 +60,7 @@ class MeshSettings:
     accepted_dominance: float = 0.5
     """Gate: share of the faces in the largest connected component."""
     accepted_coverage: float = 0.6
-    """Gate: share of the rendered depth that lies within two voxels of the mesh."""
+    """Gate: share of the depth that was fused which the mesh meets, within two voxels or `depth_tolerance`."""
 
     def __post_init__(self) -> None:
         self.box  # noqa: B018 - says now what the stage would say after minutes
