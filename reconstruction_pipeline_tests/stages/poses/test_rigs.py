@@ -87,7 +87,7 @@ def test_the_global_mapper_keeps_the_rig_too(
     keyframes: Keyframes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rung = replace(ladder(SETTINGS, True)[0], mapper="global")
-    monkeypatch.setattr(climb, "ladder", lambda settings, ordered: (rung,))
+    monkeypatch.setattr(climb, "ladder", lambda *chosen: (rung,))
     found = estimate_poses(keyframes, SETTINGS, tmp_path)
     assert found.metrics["backend"] == "colmap-global" and found.metrics["registered_ratio"] == 1.0
     assert_stiff(keyframes, found)

@@ -45,11 +45,11 @@ def truth(count: int = COUNT) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return {f"{k:05d}.jpg": BOX.on_circle(angle) for k, angle in enumerate(by_hand(count))}
 
 
-def only_quick(settings: PoseSettings, ordered: bool) -> Sequence[Rung]:
+def only_quick(settings: PoseSettings, ordered: bool, *first: object) -> Sequence[Rung]:
     return ladder(settings, ordered)[:1]
 
 
-def hopeless(settings: PoseSettings, ordered: bool) -> Sequence[Rung]:
+def hopeless(settings: PoseSettings, ordered: bool, *first: object) -> Sequence[Rung]:
     """COLMAP is not content with any first pair."""
     return [replace(ladder(settings, ordered)[0], init_min_inliers=10**6)]
 
