@@ -14,6 +14,8 @@ from reconstruction_pipeline.stages.splats.state import CurveRow
 MIN_POINTS = 1000
 MIN_PSNR, GOOD_PSNR = 18.0, 22.0
 MIN_BYTES = 100_000
+SURE = 3.0
+"""Standard errors of a difference from which it is none of chance."""
 _FILM = "Film more slowly, with more overlap and even light."
 
 
@@ -27,7 +29,11 @@ def require_points(count: int) -> Gate:
 
 
 def loss_gates(curve: Sequence[CurveRow]) -> list[Gate]:
-    """The loss fell within each resolution level: last third against first third of its rows."""
+    """The loss fell within each resolution level: last third against first third of its rows.
+
+    A row is the mean of a few views, and a level may begin where it can hardly be bettered. So a rise counts from three
+    standard errors of the difference.
+    """
     gates = []
     for level in sorted({row.level for row in curve}):
         losses = [row.loss for row in curve if row.level == level]
@@ -35,15 +41,18 @@ def loss_gates(curve: Sequence[CurveRow]) -> list[Gate]:
         if third < 1:
             continue
         before, after = float(np.mean(losses[:third])), float(np.mean(losses[-third:]))
+        chance = SURE * float(np.sqrt((np.var(losses[:third]) + np.var(losses[-third:])) / third))
+        fell = after < before or after - before < chance
+        by_chance = f", by chance (up to {chance:.4f})" if fell and after >= before else ""
         gates.append(
             Gate(
                 f"loss_fell_level_{level}",
-                after < before,
+                fell,
                 "block",
-                f"The training loss at resolution level {level} went from {before:.4f} to {after:.4f}.",
+                f"The training loss at resolution level {level} went from {before:.4f} to {after:.4f}{by_chance}.",
                 after,
-                before,
-                "" if after < before else "Training diverged; try again with another seed or smaller learning rates.",
+                before + chance,
+                "" if fell else "Training diverged; try again with another seed or smaller learning rates.",
             )
         )
     return gates
