@@ -4,8 +4,7 @@ Training moves Gaussians on a blank wall or table wherever they like, as every p
 rendered there is lumpy, and as all views render the same lumps, no comparison of views finds them. Two things do: there
 is no texture, and matching the pictures gave no depth. Depth is then smoothed over as much as a twelfth of the picture,
 as flat as possible and not across edges; gaps in surfaces close the same way. An area within which nothing was measured
-is left open, unless it lies between
-what was measured, as nothing says where it is.
+is left open, unless it lies between what was measured, as nothing says where it is.
 """
 
 from __future__ import annotations
@@ -76,8 +75,7 @@ def plainness(grey: Floats) -> Floats:
     """(H, W) from 0 for texture to 1 for none, of a grey picture (H, W) in 0..1."""
     import cv2
 
-    across, down = cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=0.125), cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=0.125)
-    squared = cv2.GaussianBlur(across**2 + down**2, (0, 0), TEXTURE_PX)
+    squared = cv2.GaussianBlur(_steps_squared(grey), (0, 0), TEXTURE_PX)
     return np.asarray(1 / (1 + squared / np.float32(TEXTURE**2)), np.float32)
 
 
@@ -87,8 +85,7 @@ def without_evidence(grey: Floats, measured: Bools) -> Bools:
     """
     import cv2
 
-    across, down = cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=0.125), cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=0.125)
-    weak = (across**2 + down**2 < np.float32(0.25 * EDGE**2)).astype(np.uint8)
+    weak = (_steps_squared(grey) < np.float32(0.25 * EDGE**2)).astype(np.uint8)
     # A thin line of weak gradient must not join two areas.
     even = cv2.erode(weak, np.ones((3, 3), np.uint8)).astype(np.uint8, copy=False)
     count, area_of = cv2.connectedComponents(even, connectivity=4)
@@ -100,6 +97,14 @@ def without_evidence(grey: Floats, measured: Bools) -> Bools:
     unseen[0] = False  # the edges themselves
     area = cv2.dilate(unseen[area_of].astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
     return np.asarray(area & ~_between(measured))
+
+
+def _steps_squared(grey: Floats) -> Floats:
+    """(H, W) of a picture (H, W): the square of its step from pixel to pixel."""
+    import cv2
+
+    across, down = cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=0.125), cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=0.125)
+    return np.asarray(across**2 + down**2, np.float32)
 
 
 def _between(there: Bools) -> Bools:

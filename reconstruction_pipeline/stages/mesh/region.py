@@ -62,10 +62,8 @@ class Cut(NamedTuple):
     def applied(self, surfaces: list[SurfaceView]) -> list[SurfaceView]:
         """Other depth of the same scene, cut alike."""
         if self.box is not None:
-            surfaces = [only(s, self.box.holds(s)) for s in surfaces]
-        if self.table is not None:
-            surfaces = [only(s, (s.depth > 0) & ~self.table.is_below(s, self.clearance)) for s in surfaces]
-        return surfaces
+            surfaces = _inside(surfaces, self.box)
+        return surfaces if self.table is None else _above(surfaces, self.table, self.clearance)
 
     def trim(self, vertices: Floats, faces: npt.NDArray[np.int32]) -> tuple[Floats, npt.NDArray[np.int32]]:
         """A mesh without the faces that reach out of the box or down to the table; `StageFailed` if none is left."""
@@ -130,7 +128,7 @@ def cut_to_object(surfaces: list[SurfaceView], settings: MeshSettings) -> Cut:
     if wanted == OBJECT and box is None:
         problems.append("the cameras do not look at one object from around it, so nothing was cropped")
     if isinstance(box, Box):
-        surfaces = [only(s, box.holds(s)) for s in surfaces]
+        surfaces = _inside(surfaces, box)
         if len(_sampled(surfaces).points) < MIN_POINTS:
             raise StageFailed(f"mesh: nothing is seen inside the box of --crop; what is seen spans {_span(before)}.")
     table, clearance = None, 0.0
@@ -142,12 +140,20 @@ def cut_to_object(surfaces: list[SurfaceView], settings: MeshSettings) -> Cut:
             problems.append("no level surface carries the object, so no table was removed")
         else:
             clearance = near + 2.0 * table.spread
-            surfaces = [only(s, (s.depth > 0) & ~table.is_below(s, clearance)) for s in surfaces]
+            surfaces = _above(surfaces, table, clearance)
     gone = [(old.depth > 0) & (new.depth == 0) for old, new in zip(before, surfaces, strict=True)]
     message = "; ".join(problems) or "the mesh was cut to what was asked for"
     advice = "Give the box in numbers: --crop x0,y0,z0,x1,y1,z1, in the world of mesh.ply." if problems else ""
     gate = Gate("mesh_crop", not problems, "warn", f"{message[0].upper()}{message[1:]}.", advice=advice)
     return Cut(surfaces, gone, box if isinstance(box, Box) else None, table, clearance, gate)
+
+
+def _inside(surfaces: list[SurfaceView], box: Box) -> list[SurfaceView]:
+    return [only(s, box.holds(s)) for s in surfaces]
+
+
+def _above(surfaces: list[SurfaceView], table: Table, clearance: float) -> list[SurfaceView]:
+    return [only(s, (s.depth > 0) & ~table.is_below(s, clearance)) for s in surfaces]
 
 
 def _span(surfaces: list[SurfaceView]) -> str:
