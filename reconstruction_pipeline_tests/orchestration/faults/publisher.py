@@ -34,6 +34,12 @@ def publish(store: ArtifactStore, number: int) -> Keyframes:
     return store.publish(KEY, Keyframes(folder, {"number": number}))
 
 
+def may_be_forgotten(store: ArtifactStore, version: str) -> bool:
+    """Whether so many newer versions are stored that the store no longer has to keep this one."""
+    names = store.versions(store.root / "keyframes" / KEY)
+    return sum(name > version for name in names) >= KEPT
+
+
 def number_in(stored: Keyframes) -> int:
     """The number of a stored version; fails on a mixture and on anything missing or half."""
     found = {line for path in stored.folder.rglob("*") if path.suffix in (".jpg", ".csv") for line in lines(path)}
