@@ -48,6 +48,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     training.add_argument("--compared-seconds", type=float, help="budget of ours against the plain recipe")
     training.add_argument("--seeds", type=_list_of(int), help="e.g. 0,1,2")
+    training.add_argument("--shares", type=_list_of(float), help="of initialisation: shares of the time, e.g. 0.5,0.7")
     training.add_argument(
         "--tables", type=_list_of(str), help="of training: fox,plain,resume; of keyframes: throughput,rate,nth"
     )
@@ -89,6 +90,7 @@ def _measure(part: str, options: argparse.Namespace) -> None:
             "seconds": options.seconds[0] if options.seconds else None,
             "seeds": options.seeds,
             "scenes": options.scenes,
+            "shares": options.shares,
             "virtual": options.virtual_clock or None,
         }
         initialisation.main(replace(first, **{key: value for key, value in given.items() if value is not None}))

@@ -34,12 +34,13 @@ TARGET = 0.7
 
 @dataclass(frozen=True)
 class Options:
-    """`seconds`: the budget of the sparse training (None: the preset's)."""
+    """`seconds`: the budget of the sparse training (None: the preset's); `shares` of it are the dense ones', rising."""
 
     preset: str = "balanced"
     seconds: float | None = None
     seeds: Sequence[int] = (0, 1)
     scenes: Sequence[str] = SCENES
+    shares: Sequence[float] = SHARES
     virtual: bool = False
     cache: Path = field(default=projects.CACHE)
 
@@ -75,9 +76,9 @@ def main(options: Options) -> None:
     clock = "CPU time / threads" if options.virtual else "wall time"
     seeds = f"{len(options.seeds)} seed{'s' if len(options.seeds) > 1 else ''}, median"
     print(f"## Dense and sparse first Gaussians, {budget:g} s at {training.max_size} px ({clock}; {seeds})\n")
-    shares = " | ".join(f"dense, {share:g}" for share in SHARES)
+    shares = " | ".join(f"dense, {share:g}" for share in options.shares)
     print(f"| scene | sparse PSNR | {shares} | depth stage | fusing | time ratio with depth | without |")
-    print("|---|" + "---|" * (len(SHARES) + 5))
+    print("|---|" + "---|" * (len(options.shares) + 5))
     met = 0
     for name in options.scenes:
         met += _scene(name, budget, options)
@@ -87,23 +88,23 @@ def main(options: Options) -> None:
 def _scene(name: str, budget: float, options: Options) -> bool:
     project = projects.project(name, options.cache)
     if project is None:
-        print(f"| {name} | not here (RECONSTRUCTION_TEST_DATA) |" + " |" * (len(SHARES) + 4))
+        print(f"| {name} | not here (RECONSTRUCTION_TEST_DATA) |" + " |" * (len(options.shares) + 4))
         return False
     folder = options.cache / "initialisation" / f"{name}-{options.preset}"
     depth = _once("depth", project, folder, options, 0.0, 0)
     runs: dict[float, list[dict[str, float]]] = {0.0: []}
-    runs |= {share: [] for share in SHARES}
+    runs |= {share: [] for share in options.shares}
     for seed in options.seeds:
         runs[0.0].append(_once("sparse", project, folder, options, budget, seed))
-        for share in SHARES:
+        for share in options.shares:
             runs[share].append(_once("dense", project, folder, options, share * budget, seed))
     sparse = statistics.median(run["psnr"] for run in runs[0.0])
-    dense = [statistics.median(run["psnr"] for run in runs[share]) for share in SHARES]
-    fusing = statistics.median(run["fusing"] for share in SHARES for run in runs[share])
-    needed = Curve([share * budget for share in SHARES], dense).time_to(sparse)
+    dense = [statistics.median(run["psnr"] for run in runs[share]) for share in options.shares]
+    fusing = statistics.median(run["fusing"] for share in options.shares for run in runs[share])
+    needed = Curve([share * budget for share in options.shares], dense).time_to(sparse)
     with_depth = None if needed is None else (depth["seconds"] + fusing + needed) / budget
     without = None if needed is None else (fusing + needed) / budget
-    first = needed is not None and needed <= SHARES[0] * budget
+    first = needed is not None and needed <= options.shares[0] * budget
     cells = [name, f"{sparse:.2f}", *(f"{psnr:.2f}" for psnr in dense), f"{depth['seconds']:.1f} s", f"{fusing:.1f} s"]
     cells += [_ratio(with_depth, first), _ratio(without, first)]
     print("| " + " | ".join(cells) + " |", flush=True)

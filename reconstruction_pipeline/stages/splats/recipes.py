@@ -24,6 +24,7 @@ CUDA_RECIPE: dict[str, Any] = {
     "lr_opacity": 5e-2,
     "cooldown_start": 1.0,
     "cooldown_final": 1.0,
+    "beta2": 0.999,
     # One resolution; a degree of SH more every thousand of 30 000 steps.
     "level_steps": (1.0,),
     "sh_start": (1 / 30, 2 / 30, 3 / 30),

@@ -217,10 +217,10 @@ def cooldown(progress: float, settings: TrainSettings) -> float:
 
 
 def rate_scale(steps: int, settings: TrainSettings) -> float:
-    """Factor on all learning rates for a run of that many steps; the exponent is a fit to runs of 800 and 2400."""
+    """Factor on all learning rates for a run of that many steps; a fit to runs of 600 to 3500."""
     if settings.lr_scale is not None:
         return settings.lr_scale
-    return float(np.clip(4.0 * (800.0 / max(steps, 1)) ** 0.26, 1.0, 6.0))
+    return float(np.clip(8.8 * (800.0 / max(steps, 1)) ** 0.26, 2.0, 13.0))
 
 
 def means_rate(progress: float, settings: TrainSettings, scale: float) -> float:

@@ -48,14 +48,16 @@ class TrainSettings:
     lr_sh0: float = 2.5e-3
     lr_sh_rest: float = 2.5e-3 / 20
     lr_scale: float | None = None
-    """All rates times this: few steps want larger ones. None: planned, 4 (800 / steps)^0.26 within 1..6."""
+    """All rates times this: few steps want larger ones. None: planned, 8.8 (800 / steps)^0.26 within 2..13."""
     means_final: float = 0.05
     """The rate of the means falls exponentially to this fraction of itself."""
     cooldown_start: float = 0.75
-    cooldown_final: float = 0.15
+    cooldown_final: float = 0.07
     """From `cooldown_start` of the run on, every other rate falls to `cooldown_final` of itself."""
     beta1: float = 0.9
-    beta2: float = 0.999
+    beta2: float = 0.99
+    """Adam remembers some 100 steps of squared gradients, not 1000: those of the first, coarse steps are far larger
+    than what comes later, and in a run of few thousand steps would slow all that is left."""
 
     level_steps: tuple[float, ...] = (0.15, 0.45, 0.40)
     """Shares of the steps at a quarter, half and full size; the first is dropped for small images."""
