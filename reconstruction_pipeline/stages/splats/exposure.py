@@ -20,7 +20,7 @@ from reconstruction_pipeline.stages.splats.settings import TrainSettings
 Array = npt.NDArray[np.float32]
 START = 0.05
 """Before this progress the first Gaussians leave holes, which a gain must not fill."""
-SMOOTHING = 0.8
+SMOOTHING = 0.65
 """Share of the way to the fitted gain, each time: slower, and view-dependent colour explains the gains first."""
 LIMIT = 0.7
 """Largest |log gain|: a factor of two."""

@@ -146,7 +146,7 @@ def test_exposure_compensation_recovers_gains(tiny_scene):
     settings = replace(SHORT, steps=300, holdout=0, exposure="on")
     result = train_splats(dimmed, tiny_scene.points, settings, NullProgress())
     expected = float(np.std(np.log(gains)))
-    assert result.metrics["exposure_spread"] == pytest.approx(expected, rel=0.15)
+    assert result.metrics["exposure_spread"] == pytest.approx(expected, rel=0.2)
 
 
 def test_a_segment_and_a_final_scene_are_trainings_of_their_own(tiny_scene, tmp_path):
