@@ -42,8 +42,7 @@ def test_the_same_scene_is_learned_on_both_devices(train_on):
         assert result.metrics["psnr_holdout_db"] > result.metrics["psnr_initial_db"] + 3.0
         assert all(gate.passed for gate in result.gates if gate.severity == "block")
     assert theirs.metrics["psnr_initial_db"] == pytest.approx(ours.metrics["psnr_initial_db"], abs=0.02)
-    # Rounding makes two trainings of them within some dozen steps: what must agree closely are the first losses, below.
-    assert theirs.metrics["psnr_holdout_db"] == pytest.approx(ours.metrics["psnr_holdout_db"], abs=0.8)
+    assert theirs.metrics["psnr_holdout_db"] == pytest.approx(ours.metrics["psnr_holdout_db"], abs=0.5)
     assert theirs.metrics["backend"] == "gsplat" and theirs.gaussians.count > 0.9 * ours.gaussians.count
     np.testing.assert_allclose(
         [row.loss for row in theirs.curve][:10], [row.loss for row in ours.curve][:10], rtol=0.02
